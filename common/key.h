@@ -1,0 +1,93 @@
+/* Keys as the tables hold them, and their hash.
+ *
+ * A key of up to 16 bytes lies in two words, padded with zeros, so that comparing it takes three integer comparisons and
+ * no memory access. A longer one has its first 8 bytes in the first word and a pointer to all of it in the second. Little-endian
+ * machines only (checked in key.c), so that the words hold the bytes in memory order.
+ *
+ * The hash is the same on every run and every machine: it decides the partition, the order of TQ_ORDER_NONE and the
+ * account's checksum. Short keys: one 64x64 -> 128 bit multiplication whose halves are folded (the "mum" of Wang Yi's
+ * wyhash), which needs no branch on the length; long keys: XXH3. */
+#ifndef TQI_KEY_H
+#define TQI_KEY_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define TQI_KEY_INLINE 16
+#define TQI_KEY_MAX ((size_t)1 << 30)
+
+/* Bytes that must be readable behind a key that is read by tqi_key_load_padded. */
+#define TQI_KEY_SLACK 16
+
+typedef struct tqi_key {
+    uint64_t word[2];
+    size_t size;
+} tqi_key;
+
+uint64_t tqi_hash_long(const void *data, size_t size);
+
+static inline uint64_t tqi_fold(uint64_t a, uint64_t b)
+{
+    __extension__ typedef unsigned __int128 u128;
+    u128 product = (u128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t tqi_hash_short(uint64_t word0, uint64_t word1, size_t size)
+{
+    uint64_t mixed = tqi_fold(word0 ^ 0xa0761d6478bd642fU, word1 ^ 0xe7037ed1a0b428dbU);
+
+    return tqi_fold(mixed ^ (uint64_t)size, 0x9e3779b97f4a7c15U);
+}
+
+/* A short key from memory of which nothing behind the key may be read. */
+static inline tqi_key tqi_key_load_short(const char *data, size_t size)
+{
+    tqi_key key = {{0, 0}, size};
+
+    memcpy(key.word, data, size);
+    return key;
+}
+
+/* A short key from memory with TQI_KEY_SLACK readable bytes behind it: two loads and two masks, no branch. */
+static inline tqi_key tqi_key_load_padded(const char *data, size_t size)
+{
+    tqi_key key;
+    unsigned low = (unsigned)(size < 8 ? size : 8), high = (unsigned)size - low;
+
+    memcpy(key.word, data, 16);
+    /* (1 << 8n) - 1 without the undefined shift by 64. */
+    key.word[0] &= low ? ~(uint64_t)0 >> (64 - 8 * low) : 0;
+    key.word[1] &= high ? ~(uint64_t)0 >> (64 - 8 * high) : 0;
+    key.size = size;
+    return key;
+}
+
+/* A long key that stays where it is. */
+static inline tqi_key tqi_key_borrow_long(const char *data, size_t size)
+{
+    tqi_key key = {{0, (uint64_t)(uintptr_t)data}, size};
+
+    memcpy(&key.word[0], data, 8);
+    return key;
+}
+
+static inline uint64_t tqi_hash(const char *data, size_t size)
+{
+    if (size > TQI_KEY_INLINE)
+        return tqi_hash_long(data, size);
+    tqi_key key = {{0, 0}, size};
+    memcpy(key.word, data, size);
+    return tqi_hash_short(key.word[0], key.word[1], size);
+}
+
+/* The partition of a hash among n: its high bits, so that partitions are ranges of hashes, in ascending order. hash32 is the
+ * upper half of the hash. */
+static inline uint32_t tqi_partition_of(uint32_t hash32, uint32_t n)
+{
+    return (uint32_t)(((uint64_t)hash32 * n) >> 32);
+}
+
+#endif
