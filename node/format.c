@@ -1,0 +1,196 @@
+#include "node/format.h"
+
+#include <string.h>
+
+enum { DIGITS_MAX = 20, JSON_BYTE_MAX = 6 };
+
+void tqi_text_free(tqi_text *text)
+{
+    tqi_budget_free(text->budget, text->data, text->capacity);
+    text->data = NULL;
+    text->size = text->capacity = 0;
+}
+
+static tq_status reserve(tqi_text *text, size_t more)
+{
+    size_t capacity = text->capacity ? text->capacity : 4096;
+
+    if (text->capacity - text->size >= more)
+        return TQ_OK;
+    while (capacity - text->size < more)
+        capacity *= 2;
+    char *data = tqi_budget_realloc(text->budget, text->data, text->capacity, capacity);
+    if (!data)
+        return TQ_E_MEMORY;
+    text->data = data;
+    text->capacity = capacity;
+    return TQ_OK;
+}
+
+static char *put(char *to, const char *from, size_t size)
+{
+    if (size)
+        memcpy(to, from, size);
+    return to + size;
+}
+
+static char *put_number(char *to, int64_t number)
+{
+    char digits[DIGITS_MAX], *at = digits + sizeof digits;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (number < 0)
+        *to++ = '-';
+    return put(to, at, (size_t)(digits + sizeof digits - at));
+}
+
+static char *put_escaped(char *to, tq_slice bytes)
+{
+    for (size_t i = 0; i < bytes.size; i++) {
+        char byte = bytes.data[i];
+
+        if (byte == '\t' || byte == '\n' || byte == '\\') {
+            *to++ = '\\';
+            byte = byte == '\t' ? 't' : byte == '\n' ? 'n' : '\\';
+        }
+        *to++ = byte;
+    }
+    return to;
+}
+
+/* The size of the valid UTF-8 sequence at the start of size bytes, or 0: RFC 3629, no overlong forms, no surrogates. */
+static size_t utf8_size(const unsigned char *at, size_t size)
+{
+    unsigned char low = 0x80, high = 0xbf;
+    size_t n;
+
+    if (at[0] < 0x80)
+        return 1;
+    if (at[0] >= 0xc2 && at[0] <= 0xdf)
+        n = 2;
+    else if (at[0] >= 0xe0 && at[0] <= 0xef)
+        n = 3;
+    else if (at[0] >= 0xf0 && at[0] <= 0xf4)
+        n = 4;
+    else
+        return 0;
+    if (at[0] == 0xe0)
+        low = 0xa0;
+    else if (at[0] == 0xed)
+        high = 0x9f;
+    else if (at[0] == 0xf0)
+        low = 0x90;
+    else if (at[0] == 0xf4)
+        high = 0x8f;
+    if (size < n || at[1] < low || at[1] > high)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if (at[i] < 0x80 || at[i] > 0xbf)
+            return 0;
+    return n;
+}
+
+static char *put_unicode_escape(char *to, unsigned code)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    *to++ = '\\';
+    *to++ = 'u';
+    for (int shift = 12; shift >= 0; shift -= 4)
+        *to++ = hex[code >> shift & 15];
+    return to;
+}
+
+static char *put_json_ascii(char *to, char byte)
+{
+    const char *found;
+
+    if (byte == '"' || byte == '\\') {
+        *to++ = '\\';
+        *to++ = byte;
+    } else if ((unsigned char)byte >= ' ' && byte != 0x7f) {
+        *to++ = byte;
+    } else if (byte && (found = strchr("\bb\tt\nn\ff\rr", byte)) != NULL) {
+        *to++ = '\\';
+        *to++ = found[1];
+    } else {
+        to = put_unicode_escape(to, (unsigned char)byte);
+    }
+    return to;
+}
+
+static char *put_json_string(char *to, tq_slice bytes)
+{
+    const unsigned char *at = (const unsigned char *)bytes.data, *end = at + bytes.size;
+
+    *to++ = '"';
+    while (at < end) {
+        size_t n = utf8_size(at, (size_t)(end - at));
+
+        if (n == 0)
+            to = put_unicode_escape(to, 0xdc00U + *at++);
+        else if (n == 1)
+            to = put_json_ascii(to, (char)*at++);
+        else
+            to = put(to, (const char *)at, n), at += n;
+    }
+    *to++ = '"';
+    return to;
+}
+
+static char *put_json_row(const tqi_format *format, const tqi_value_shape *shape, const tqi_entry *entry, char *to)
+{
+    *to++ = '{';
+    to = put_json_string(to, (tq_slice){format->key_name, strlen(format->key_name)});
+    *to++ = ':';
+    to = put_json_string(to, tqi_entry_key(entry));
+    *to++ = ',';
+    to = put_json_string(to, (tq_slice){format->value_name, strlen(format->value_name)});
+    *to++ = ':';
+    if (shape->type == TQ_I64)
+        to = put_number(to, (int64_t)entry->value);
+    else
+        to = put_json_string(to, tqi_entry_value(shape, entry));
+    *to++ = '}';
+    *to++ = '\n';
+    return to;
+}
+
+static char *put_text_row(const tqi_format *format, const tqi_value_shape *shape, const tqi_entry *entry, char *to)
+{
+    tq_slice key = tqi_entry_key(entry), value = tqi_entry_value(shape, entry);
+
+    to = format->raw ? put(to, key.data, key.size) : put_escaped(to, key);
+    *to++ = '\t';
+    if (shape->type == TQ_I64)
+        to = put_number(to, (int64_t)entry->value);
+    else
+        to = format->raw ? put(to, value.data, value.size) : put_escaped(to, value);
+    *to++ = '\n';
+    return to;
+}
+
+tq_status tqi_format_rows(const tqi_format *format, const tqi_value_shape *shape, const tqi_entry *entries, size_t n,
+                          tqi_text *text)
+{
+    size_t names = format->format == TQ_JSON ? strlen(format->key_name) + strlen(format->value_name) : 0;
+    size_t per_byte = format->format == TQ_JSON ? JSON_BYTE_MAX : format->raw ? 1 : 2;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes = tqi_entry_key(&entries[i]).size;
+
+        if (shape->type != TQ_I64)
+            bytes += tqi_entry_value(shape, &entries[i]).size;
+        tq_status status = reserve(text, per_byte * bytes + JSON_BYTE_MAX * names + DIGITS_MAX + 16);
+        if (status)
+            return status;
+        char *at = text->data + text->size;
+        char *end = format->format == TQ_JSON ? put_json_row(format, shape, &entries[i], at)
+                                              : put_text_row(format, shape, &entries[i], at);
+        text->size += (size_t)(end - at);
+    }
+    return TQ_OK;
+}

@@ -1,0 +1,27 @@
+/* Rows as text: tab-separated lines or JSON lines. Called by workers, each with a buffer of its own. */
+#ifndef TQI_FORMAT_H
+#define TQI_FORMAT_H
+
+#include "node/rows.h"
+
+typedef struct tqi_format {
+    tq_format format;
+    bool raw;               /* TQ_TEXT: no escapes */
+    const char *key_name;   /* TQ_JSON */
+    const char *value_name; /* TQ_JSON */
+} tqi_format;
+
+/* Bytes that grow. data is malloc'ed, and counted in budget. */
+typedef struct tqi_text {
+    tqi_budget *budget;
+    char *data;
+    size_t size, capacity;
+} tqi_text;
+
+void tqi_text_free(tqi_text *text);
+
+/* Append n rows. TQ_E_MEMORY. */
+tq_status tqi_format_rows(const tqi_format *format, const tqi_value_shape *shape, const tqi_entry *entries, size_t n,
+                          tqi_text *text);
+
+#endif

@@ -1,0 +1,107 @@
+/* What a job's own code works with: records in, emitted pairs, combined and reduced values, ordered rows. Part of
+ * tequio/tequio.h; needs no MPI. */
+#ifndef TEQUIO_MAPREDUCE_H
+#define TEQUIO_MAPREDUCE_H
+
+#include <stdbool.h>
+#include <tequio/status.h>
+#include <tequio/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Job: input and map -------------------------------------------------------------------------------------------- */
+
+/* Where one record ends and the next begins. */
+typedef enum tq_records {
+    TQ_LINES, /* after each LF; the mapper gets the line without it */
+    TQ_WORDS  /* after each of the six ASCII white-space bytes; the mapper gets words, never an empty one */
+} tq_records;
+
+/* A record (for map) or a row of whole records (for map_chunk). Valid during the call. */
+typedef struct tq_record {
+    const char *data;
+    size_t size;
+    const char *file; /* the path as it was found; "-" for the standard input */
+    uint64_t offset;  /* of data in file */
+} tq_record;
+
+typedef struct tq_emitter tq_emitter;
+
+/* The mapper. Called by this rank's workers, several at a time on different records. Returns 0, or another number to end
+ * the job with TQ_E_USER (see tq_emit_fail to give a reason). user is the job's. */
+typedef int (*tq_map_fn)(const tq_record *record, tq_emitter *emitter, void *user);
+
+/* Emit a key and a value; both are copied. Only from a mapper, with its own emitter. tq_emit_i64 for TQ_I64 values,
+ * tq_emit for the other types (value must have value_bytes bytes with TQ_FIXED). Keys hold any bytes, at most 1 GiB.
+ * Returns TQ_OK; after any other answer the mapper should return: the job is ending anyway. */
+TQ_API tq_status tq_emit_i64(tq_emitter *emitter, tq_slice key, int64_t value);
+TQ_API tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value);
+
+/* tq_emit_i64 of the same value for each of n keys: faster than one at a time. */
+TQ_API tq_status tq_emit_keys_i64(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value);
+
+/* Say why the mapper fails: kept as the reason of the error. Returns 1, so that a mapper can return it. */
+TQ_API int tq_emit_fail(tq_emitter *emitter, const char *format, ...) TQ_PRINTF(2, 3);
+
+/* The rank and worker a mapper runs on: for per-worker state. */
+TQ_API int tq_emitter_rank(const tq_emitter *emitter);
+TQ_API int tq_emitter_worker(const tq_emitter *emitter);
+
+/* Cut text into words: the longest runs of bytes other than the six ASCII white-space bytes. Fills words with at most
+ * capacity words, moves *text behind the last of them, and returns how many; 0 when the text holds no more. */
+TQ_API size_t tq_next_words(tq_slice *text, tq_slice *words, size_t capacity);
+
+/* ---- Job: values, combining, reducing -------------------------------------------------------------------------------- */
+
+/* How two values of one key become one. A combiner must be associative and commutative: it is applied wherever two
+ * values of a key meet, in no particular order. */
+typedef enum tq_combine {
+    TQ_COMBINE_NONE, /* every value is kept; a reducer sees them all */
+    TQ_SUM,          /* TQ_I64 */
+    TQ_MIN,          /* TQ_I64 */
+    TQ_MAX,          /* TQ_I64 */
+    TQ_COMBINE_USER  /* combine_fn; TQ_I64 or TQ_FIXED */
+} tq_combine;
+
+/* Merge value into into; both point to a value of the job's type (an int64_t or value_bytes bytes), not necessarily aligned for
+ * TQ_FIXED. Non-zero ends the job with TQ_E_USER. Called by several workers at a time. */
+typedef int (*tq_combine_fn)(tq_slice key, void *into, const void *value, void *user);
+
+/* All values of one key, in ascending order (integers by value, others by their bytes). */
+typedef struct tq_values tq_values;
+TQ_API uint64_t tq_values_count(const tq_values *values);
+TQ_API bool tq_values_next_i64(tq_values *values, int64_t *value); /* false when there is none left */
+TQ_API bool tq_values_next(tq_values *values, tq_slice *value);    /* valid during the call of the reducer */
+
+typedef struct tq_rows_out tq_rows_out;
+
+/* The reducer: called once a key, by several workers at a time on different keys. It may write any number of rows for its
+ * key, of the job's result_type. Returns 0, or another number to end the job with TQ_E_USER. Without a reducer the
+ * combined values (or, with TQ_COMBINE_NONE, every key with every value) are the result. */
+typedef int (*tq_reduce_fn)(tq_slice key, tq_values *values, tq_rows_out *out, void *user);
+TQ_API tq_status tq_write_row_i64(tq_rows_out *out, tq_slice key, int64_t value);
+TQ_API tq_status tq_write_row(tq_rows_out *out, tq_slice key, tq_slice value);
+TQ_API int tq_reduce_fail(tq_rows_out *out, const char *format, ...) TQ_PRINTF(2, 3);
+
+/* ---- Job: order and format of the rows ------------------------------------------------------------------------------------------------------ */
+
+/* The order of the result, the same for any number of ranks, threads and splits. Rows that are equal in what an order
+ * compares are ordered by key, then by value. */
+typedef enum tq_order {
+    TQ_ORDER_KEY,        /* by the key's bytes, ascending */
+    TQ_ORDER_VALUE_DESC, /* by the value, descending (TQ_I64 results only) */
+    TQ_ORDER_NONE        /* whichever is cheapest: by a fixed hash of the key */
+} tq_order;
+
+typedef enum tq_format {
+    TQ_TEXT, /* key TAB value LF; a tab, newline or backslash inside is written \t \n \\ unless raw_text */
+    TQ_JSON  /* {"key":"...","value":...} LF; a byte that is not UTF-8 becomes \udc80 .. \udcff, as Python's surrogateescape
+              * has it, so that no two keys look alike */
+} tq_format;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,273 @@
+#include "node/inputs.h"
+
+#include "common/error.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, SPLITS_PER_WORKER = 32 };
+static const uint64_t SMALLEST_SPLIT = 64 << 10, LARGEST_SPLIT = 8 << 20;
+
+static int64_t modified_ns(const struct stat *info)
+{
+    return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
+}
+
+static tq_status add_file(tqi_inputs *inputs, const char *path, const struct stat *info, tq_error *error)
+{
+    bool stream = !info || !S_ISREG(info->st_mode);
+
+    if (inputs->n == inputs->capacity) {
+        size_t capacity = inputs->capacity ? 2 * inputs->capacity : 16;
+        tqi_file *files = realloc(inputs->files, capacity * sizeof *files);
+
+        if (!files)
+            return tqi_fail_memory(error, capacity * sizeof *files, "the list of files");
+        inputs->files = files;
+        inputs->capacity = capacity;
+    }
+    tqi_file file = {.path = strdup(path), .stream = stream};
+    if (!file.path)
+        return tqi_fail_memory(error, strlen(path), "the list of files");
+    if (!stream) {
+        file.size = (uint64_t)info->st_size;
+        file.modified_ns = modified_ns(info);
+    }
+    inputs->files[inputs->n++] = file;
+    inputs->bytes += file.size;
+    inputs->streams |= stream;
+    return TQ_OK;
+}
+
+static tq_status walk(tqi_inputs *inputs, const char *folder, tq_error *error);
+
+/* One name inside a folder: files are taken, folders walked, and everything else is passed over. */
+static tq_status visit(tqi_inputs *inputs, const char *path, tq_error *error)
+{
+    struct stat info;
+
+    if (lstat(path, &info) != 0)
+        return tqi_fail_file(error, TQ_E_INPUT, path, "%s", strerror(errno));
+    if (S_ISDIR(info.st_mode))
+        return walk(inputs, path, error);
+    if (!S_ISREG(info.st_mode))
+        return TQ_OK;
+    if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0)
+        return tqi_fail_file(error, TQ_E_INPUT, path, "%s", strerror(errno));
+    return add_file(inputs, path, &info, error);
+}
+
+static int no_dots(const struct dirent *entry)
+{
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
+/* By bytes, whatever the locale: the order of files must be the same everywhere. */
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static tq_status walk(tqi_inputs *inputs, const char *folder, tq_error *error)
+{
+    struct dirent **names;
+    tq_status status = TQ_OK;
+    int n = scandir(folder, &names, no_dots, by_name);
+
+    if (n < 0)
+        return tqi_fail_file(error, TQ_E_INPUT, folder, "cannot list the folder: %s", strerror(errno));
+    for (int i = 0; i < n; i++) {
+        char *path = NULL;
+        const char *slash = folder[strlen(folder) - 1] == '/' ? "" : "/";
+
+        if (!status && asprintf(&path, "%s%s%s", folder, slash, names[i]->d_name) < 0) {
+            path = NULL;
+            status = tqi_fail_memory(error, strlen(folder), "a path");
+        }
+        if (!status)
+            status = visit(inputs, path, error);
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+    return status;
+}
+
+static tq_status take_path(tqi_inputs *inputs, const char *path, bool recursive, tq_error *error);
+
+static tq_status take_pattern(tqi_inputs *inputs, const char *pattern, bool recursive, tq_error *error)
+{
+    glob_t found;
+    tq_status status = TQ_OK;
+    int code = glob(pattern, 0, NULL, &found);
+
+    if (code == GLOB_NOMATCH)
+        return tqi_fail_file(error, TQ_E_INPUT, pattern, "no file fits this pattern");
+    if (code != 0)
+        return tqi_fail_file(error, TQ_E_INPUT, pattern, "cannot expand this pattern");
+    for (size_t i = 0; i < found.gl_pathc && !status; i++)
+        status = take_path(inputs, found.gl_pathv[i], recursive, error);
+    globfree(&found);
+    return status;
+}
+
+static tq_status take_path(tqi_inputs *inputs, const char *path, bool recursive, tq_error *error)
+{
+    struct stat info;
+
+    if (strcmp(path, "-") == 0)
+        return add_file(inputs, path, NULL, error);
+    if (stat(path, &info) != 0) {
+        if (errno == ENOENT && strpbrk(path, "*?["))
+            return take_pattern(inputs, path, recursive, error);
+        return tqi_fail_file(error, TQ_E_INPUT, path, "%s", path[0] ? strerror(errno) : "an empty name");
+    }
+    if (S_ISDIR(info.st_mode)) {
+        if (!recursive)
+            return tqi_fail_file(error, TQ_E_INPUT, path, "is a folder (-r walks folders)");
+        return walk(inputs, path, error);
+    }
+    if (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode) && !S_ISCHR(info.st_mode))
+        return tqi_fail_file(error, TQ_E_INPUT, path, "is neither a file nor a pipe");
+    if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0)
+        return tqi_fail_file(error, TQ_E_INPUT, path, "%s", strerror(errno));
+    return add_file(inputs, path, &info, error);
+}
+
+tq_status tqi_inputs_expand(tqi_inputs *inputs, const char *const *paths, size_t n, bool recursive, tq_error *error)
+{
+    tqi_inputs made = {0};
+    tq_status status = TQ_OK;
+
+    for (size_t i = 0; i < n && !status; i++)
+        status = take_path(&made, paths[i], recursive, error);
+    if (status)
+        tqi_inputs_free(&made);
+    else
+        *inputs = made;
+    return status;
+}
+
+void tqi_inputs_free(tqi_inputs *inputs)
+{
+    for (size_t i = 0; i < inputs->n; i++)
+        free(inputs->files[i].path);
+    free(inputs->files);
+    *inputs = (tqi_inputs){0};
+}
+
+static uint64_t chosen_split(uint64_t bytes, uint64_t workers)
+{
+    uint64_t split = bytes / (SPLITS_PER_WORKER * (workers ? workers : 1));
+
+    if (split < SMALLEST_SPLIT)
+        split = SMALLEST_SPLIT;
+    if (split > LARGEST_SPLIT)
+        split = LARGEST_SPLIT;
+    return split & ~(uint64_t)(PAGE - 1);
+}
+
+void tqi_inputs_split(tqi_inputs *inputs, uint64_t split_bytes, uint64_t workers)
+{
+    inputs->split_bytes = split_bytes ? split_bytes : chosen_split(inputs->bytes, workers);
+    inputs->splits = 0;
+    for (size_t i = 0; i < inputs->n; i++) {
+        tqi_file *file = &inputs->files[i];
+
+        file->first_split = inputs->splits;
+        /* Not (size + split - 1) / split, which overflows for the largest split sizes. */
+        inputs->splits += file->size / inputs->split_bytes + (file->size % inputs->split_bytes != 0);
+    }
+}
+
+size_t tqi_inputs_locate(const tqi_inputs *inputs, uint64_t split, uint64_t *begin, uint64_t *end)
+{
+    size_t low = 0, high = inputs->n;
+
+    /* The last file whose first split is not behind this one; files without splits share their number with the next. */
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+
+        if (inputs->files[middle].first_split <= split)
+            low = middle;
+        else
+            high = middle;
+    }
+    const tqi_file *file = &inputs->files[low];
+    *begin = (split - file->first_split) * inputs->split_bytes;
+    *end = file->size - *begin < inputs->split_bytes ? file->size : *begin + inputs->split_bytes;
+    return low;
+}
+
+/* A file in the packed table: these numbers, then the path with its NUL. */
+typedef struct packed_file {
+    uint64_t size;
+    int64_t modified_ns;
+    uint64_t stream;
+} packed_file;
+
+tq_status tqi_inputs_pack(const tqi_inputs *inputs, char **bytes, size_t *size)
+{
+    size_t total = sizeof inputs->split_bytes;
+
+    for (size_t i = 0; i < inputs->n; i++)
+        total += sizeof(packed_file) + strlen(inputs->files[i].path) + 1;
+    char *made = malloc(total), *at = made;
+    if (!made)
+        return TQ_E_MEMORY;
+    at = mempcpy(at, &inputs->split_bytes, sizeof inputs->split_bytes);
+    for (size_t i = 0; i < inputs->n; i++) {
+        const tqi_file *file = &inputs->files[i];
+        packed_file packed = {file->size, file->modified_ns, file->stream};
+
+        at = mempcpy(at, &packed, sizeof packed);
+        at = mempcpy(at, file->path, strlen(file->path) + 1);
+    }
+    *bytes = made;
+    *size = total;
+    return TQ_OK;
+}
+
+tq_status tqi_inputs_unpack(tqi_inputs *inputs, const char *bytes, size_t size)
+{
+    tqi_inputs made = {0};
+    const char *end = bytes + size;
+    uint64_t split_bytes;
+    tq_status status = TQ_OK;
+
+    memcpy(&split_bytes, bytes, sizeof split_bytes);
+    bytes += sizeof split_bytes;
+    while (bytes < end && !status) {
+        packed_file packed;
+        struct stat info = {0};
+
+        memcpy(&packed, bytes, sizeof packed);
+        bytes += sizeof packed;
+        info.st_mode = S_IFREG;
+        info.st_size = (off_t)packed.size;
+        status = add_file(&made, bytes, packed.stream ? NULL : &info, NULL);
+        if (!status)
+            made.files[made.n - 1].modified_ns = packed.modified_ns;
+        bytes += strlen(bytes) + 1;
+    }
+    if (status) {
+        tqi_inputs_free(&made);
+        return status;
+    }
+    tqi_inputs_split(&made, split_bytes, 1);
+    *inputs = made;
+    return TQ_OK;
+}
+
+bool tqi_file_same_here(const tqi_file *file)
+{
+    struct stat info;
+
+    return stat(file->path, &info) == 0 && S_ISREG(info.st_mode) && (uint64_t)info.st_size == file->size &&
+           modified_ns(&info) == file->modified_ns;
+}

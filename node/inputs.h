@@ -1,0 +1,50 @@
+/* The inputs of a job: paths become a table of files, and files become splits, the units that are handed to ranks.
+ *
+ * Rank 0 makes the table and sends it to the others; after that nobody writes to it, and any thread may read. A split is only
+ * a number: where it lies follows from the table, so a share of splits travels as two integers. */
+#ifndef TQI_INPUTS_H
+#define TQI_INPUTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <tequio/status.h>
+
+typedef struct tqi_file {
+    char *path;          /* as it was found; "-" for the standard input */
+    uint64_t size;       /* bytes when the table was made; of a stream 0 */
+    int64_t modified_ns; /* since 1970 */
+    bool stream;         /* the standard input or a pipe: only rank 0 can read it, once, in order */
+    uint64_t first_split;
+} tqi_file;
+
+typedef struct tqi_inputs {
+    tqi_file *files;
+    size_t n, capacity;
+    uint64_t bytes; /* of all files that are no streams */
+    bool streams;   /* at least one */
+    uint64_t split_bytes;
+    uint64_t splits;
+} tqi_inputs;
+
+/* Expand paths (files, folders if recursive, patterns, "-") in the order given, folders sorted by name. Symbolic links are
+ * followed when named, not inside a folder. *inputs is valid on success; free it with tqi_inputs_free.
+ * TQ_E_INPUT: missing, unreadable, a folder without recursive, neither a file nor a stream. TQ_E_MEMORY. */
+tq_status tqi_inputs_expand(tqi_inputs *inputs, const char *const *paths, size_t n, bool recursive, tq_error *error);
+void tqi_inputs_free(tqi_inputs *inputs);
+
+/* Cut all files into splits of split_bytes; 0 = a size that gives each of workers (in all ranks) some tens of splits, at
+ * least 64 KiB and at most 8 MiB, and a multiple of the page size either way. */
+void tqi_inputs_split(tqi_inputs *inputs, uint64_t split_bytes, uint64_t workers);
+
+/* Where split lies: the index of its file, and the bytes [*begin, *end) of it. */
+size_t tqi_inputs_locate(const tqi_inputs *inputs, uint64_t split, uint64_t *begin, uint64_t *end);
+
+/* The table as one block of bytes (malloc, the caller frees it), and back. */
+tq_status tqi_inputs_pack(const tqi_inputs *inputs, char **bytes, size_t *size);
+tq_status tqi_inputs_unpack(tqi_inputs *inputs, const char *bytes, size_t size);
+
+/* Whether this process sees the same file: regular, of that size and time. */
+bool tqi_file_same_here(const tqi_file *file);
+
+#endif

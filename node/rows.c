@@ -1,0 +1,265 @@
+#include "node/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void tqi_rows_init(tqi_rows *rows, tqi_budget *budget)
+{
+    *rows = (tqi_rows){.budget = budget};
+    tqi_arena_init(&rows->arena, budget);
+}
+
+void tqi_rows_free(tqi_rows *rows)
+{
+    tqi_budget_free(rows->budget, rows->entries, rows->capacity * sizeof *rows->entries);
+    tqi_arena_free(&rows->arena);
+    rows->entries = NULL;
+    rows->n = rows->capacity = 0;
+}
+
+static tq_status reserve_one(tqi_rows *rows)
+{
+    size_t capacity = rows->capacity ? 2 * rows->capacity : 64;
+
+    if (rows->n < rows->capacity)
+        return TQ_OK;
+    tqi_entry *entries = tqi_budget_realloc(rows->budget, rows->entries, rows->capacity * sizeof *entries,
+                                            capacity * sizeof *entries);
+    if (!entries)
+        return TQ_E_MEMORY;
+    rows->entries = entries;
+    rows->capacity = capacity;
+    return TQ_OK;
+}
+
+static tq_status set_key(tqi_rows *rows, tqi_entry *entry, tq_slice key)
+{
+    if (key.size <= TQI_KEY_INLINE) {
+        if (key.size)
+            memcpy(entry->word, key.data, key.size);
+        return TQ_OK;
+    }
+    char *copy = tqi_arena_alloc(&rows->arena, key.size);
+    if (!copy)
+        return TQ_E_MEMORY;
+    memcpy(copy, key.data, key.size);
+    memcpy(&entry->word[0], copy, 8);
+    entry->word[1] = (uint64_t)(uintptr_t)copy;
+    return TQ_OK;
+}
+
+static tq_status set_value(tqi_rows *rows, const tqi_value_shape *shape, tqi_entry *entry, int64_t number, tq_slice value)
+{
+    if (shape->type == TQ_I64) {
+        entry->value = (uint64_t)number;
+        return TQ_OK;
+    }
+    size_t head = shape->type == TQ_BYTES ? sizeof(tqi_blob) : 0;
+    char *memory = tqi_arena_alloc(&rows->arena, head + value.size);
+    if (!memory)
+        return TQ_E_MEMORY;
+    if (head)
+        ((tqi_blob *)(void *)memory)->size = value.size;
+    if (value.size)
+        memcpy(memory + head, value.data, value.size);
+    entry->value = (uint64_t)(uintptr_t)memory;
+    return TQ_OK;
+}
+
+tq_status tqi_rows_append(tqi_rows *rows, const tqi_value_shape *shape, tq_slice key, int64_t number, tq_slice value)
+{
+    tqi_entry entry = {.size = (uint32_t)key.size};
+    tq_status status = reserve_one(rows);
+
+    if (!status)
+        status = set_key(rows, &entry, key);
+    if (!status)
+        status = set_value(rows, shape, &entry, number, value);
+    if (status)
+        return status;
+    entry.hash32 = (uint32_t)(tqi_entry_hash(&entry) >> 32);
+    rows->entries[rows->n++] = entry;
+    return TQ_OK;
+}
+
+tq_status tqi_rows_append_page(tqi_rows *rows, const tqi_value_shape *shape, const uint8_t *page)
+{
+    tqi_page_header header = tqi_page_read_header(page);
+    const uint8_t *at = page + TQI_PAGE_HEADER, *end = at + header.payload;
+    tq_slice key, value;
+    int64_t number = 0;
+    uint32_t n = 0;
+
+    for (; tqi_page_next(shape, &at, end, &key, &value, &number); n++) {
+        tq_status status = tqi_rows_append(rows, shape, key, number, value);
+
+        if (status)
+            return status;
+    }
+    return at == end && n == header.records ? TQ_OK : TQ_E_ACCOUNT;
+}
+
+static int compare_bytes(tq_slice a, tq_slice b)
+{
+    size_t common = a.size < b.size ? a.size : b.size;
+    int order = common ? memcmp(a.data, b.data, common) : 0;
+
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+/* Big-endian, the words of a key compare as its bytes do; equal words of two short keys leave only trailing zeros, where the
+ * shorter key comes first. */
+static inline int compare_keys(const tqi_entry *a, const tqi_entry *b)
+{
+    uint64_t a0 = __builtin_bswap64(a->word[0]), b0 = __builtin_bswap64(b->word[0]);
+
+    if (a0 != b0)
+        return a0 < b0 ? -1 : 1;
+    if (a->size > TQI_KEY_INLINE || b->size > TQI_KEY_INLINE)
+        return compare_bytes(tqi_entry_key(a), tqi_entry_key(b));
+    uint64_t a1 = __builtin_bswap64(a->word[1]), b1 = __builtin_bswap64(b->word[1]);
+    if (a1 != b1)
+        return a1 < b1 ? -1 : 1;
+    return (a->size > b->size) - (a->size < b->size);
+}
+
+static int compare_values(const tqi_value_shape *shape, const tqi_entry *a, const tqi_entry *b)
+{
+    if (shape->type == TQ_I64)
+        return ((int64_t)a->value > (int64_t)b->value) - ((int64_t)a->value < (int64_t)b->value);
+    return compare_bytes(tqi_entry_value(shape, a), tqi_entry_value(shape, b));
+}
+
+static inline int compare(tq_order order, const tqi_value_shape *shape, const tqi_entry *a, const tqi_entry *b)
+{
+    if (order == TQ_ORDER_VALUE_DESC && a->value != b->value)
+        return (int64_t)a->value > (int64_t)b->value ? -1 : 1;
+    if (order == TQ_ORDER_NONE && a->hash32 != b->hash32)
+        return a->hash32 < b->hash32 ? -1 : 1;
+    int by_key = compare_keys(a, b);
+    return by_key ? by_key : compare_values(shape, a, b);
+}
+
+int tqi_rows_compare(tq_order order, const tqi_value_shape *shape, const tqi_entry *a, const tqi_entry *b)
+{
+    return compare(order, shape, a, b);
+}
+
+static inline void swap(tqi_entry *a, tqi_entry *b)
+{
+    tqi_entry held = *a;
+
+    *a = *b;
+    *b = held;
+}
+
+/* What sorting needs to know, in one place. */
+typedef struct sorter {
+    tq_order order;
+    const tqi_value_shape *shape;
+} sorter;
+
+static inline bool before(const sorter *by, const tqi_entry *a, const tqi_entry *b)
+{
+    return compare(by->order, by->shape, a, b) < 0;
+}
+
+static void insertion_sort(const sorter *by, tqi_entry *first, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        tqi_entry held = first[i];
+        size_t at = i;
+
+        for (; at > 0 && before(by, &held, &first[at - 1]); at--)
+            first[at] = first[at - 1];
+        first[at] = held;
+    }
+}
+
+/* Restore the heap whose root is at: the row that comes last on top. */
+static void sift_down(const sorter *by, tqi_entry *heap, size_t at, size_t n)
+{
+    tqi_entry held = heap[at];
+
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && before(by, &heap[child], &heap[child + 1]))
+            child++;
+        if (!before(by, &held, &heap[child]))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = held;
+}
+
+static void heap_sort(const sorter *by, tqi_entry *first, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        sift_down(by, first, i, n);
+    while (n > 1) {
+        swap(&first[0], &first[--n]);
+        sift_down(by, first, 0, n);
+    }
+}
+
+/* Hoare's partition around the median of three; returns how many rows stand in the left part, at least 1 and less than n. */
+static size_t split_around_median(const sorter *by, tqi_entry *first, size_t n)
+{
+    size_t middle = (n - 1) / 2, left = 0, right = n - 1;
+
+    if (before(by, &first[middle], &first[0]))
+        swap(&first[middle], &first[0]);
+    if (before(by, &first[n - 1], &first[0]))
+        swap(&first[n - 1], &first[0]);
+    if (before(by, &first[n - 1], &first[middle]))
+        swap(&first[n - 1], &first[middle]);
+    tqi_entry pivot = first[middle];
+    for (;; left++, right--) {
+        while (before(by, &first[left], &pivot))
+            left++;
+        while (before(by, &pivot, &first[right]))
+            right--;
+        if (left >= right)
+            return right + 1;
+        swap(&first[left], &first[right]);
+    }
+}
+
+static void intro_sort(const sorter *by, tqi_entry *first, size_t n, int depth)
+{
+    while (n > 24) {
+        if (depth-- == 0) {
+            heap_sort(by, first, n);
+            return;
+        }
+        size_t left = split_around_median(by, first, n);
+        intro_sort(by, first + left, n - left, depth);
+        n = left;
+    }
+    insertion_sort(by, first, n);
+}
+
+void tqi_rows_sort(tqi_rows *rows, tq_order order, const tqi_value_shape *shape)
+{
+    sorter by = {order, shape};
+    int depth = rows->n ? 2 * (64 - __builtin_clzll(rows->n)) : 0;
+
+    intro_sort(&by, rows->entries, rows->n, depth);
+}
+
+void tqi_rows_prune(tqi_rows *rows, tq_order order, const tqi_value_shape *shape, uint64_t limit)
+{
+    sorter by = {order, shape};
+    tqi_entry *heap = rows->entries;
+
+    if (limit == 0 || rows->n <= limit)
+        return;
+    for (size_t i = limit / 2; i-- > 0;)
+        sift_down(&by, heap, i, limit);
+    for (size_t i = limit; i < rows->n; i++) {
+        if (!before(&by, &heap[i], &heap[0]))
+            continue;
+        heap[0] = heap[i];
+        sift_down(&by, heap, 0, limit);
+    }
+    rows->n = limit;
+}

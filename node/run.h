@@ -1,0 +1,44 @@
+/* A run: what one flush produced. Pages back to back, in ascending order of partition, in one block of memory, so that the
+ * part for one rank is contiguous and a worker needs no open page a partition. Built by a worker, then handed on; it
+ * belongs to one owner at a time. */
+#ifndef TQI_RUN_H
+#define TQI_RUN_H
+
+#include "node/entry.h"
+#include "node/spec.h"
+
+typedef struct tqi_run {
+    struct tqi_run *next; /* for the owner's lists */
+    size_t bytes;         /* of pages */
+    size_t capacity;      /* of data */
+    uint64_t records;
+    uint8_t data[]; /* bytes of pages, and TQI_KEY_SLACK readable bytes behind them */
+} tqi_run;
+
+/* Room for the counting of one flush, reused by the next. One thread at a time. */
+typedef struct tqi_run_builder {
+    const tqi_spec *spec;
+    const tqi_value_shape *shape; /* of the entries' values: spec->shape or spec->result_shape */
+    uint32_t partitions;
+    struct tqi_run_part {
+        uint64_t bytes;
+        uint32_t records;
+        uint8_t *cursor;
+    } *parts;
+} tqi_run_builder;
+
+tq_status tqi_run_builder_init(tqi_run_builder *builder, const tqi_spec *spec, const tqi_value_shape *shape,
+                               uint32_t partitions);
+void tqi_run_builder_free(tqi_run_builder *builder);
+
+/* Make a run of n entries, n > 0. partition_of[i] is the partition of entry i, or NULL: by the hash. What is written is
+ * added to account. *run is set on success. TQ_E_MEMORY, TQ_E_USAGE (more than 4 GiB for one partition). */
+tq_status tqi_run_build(tqi_run_builder *builder, const tqi_entry *entries, size_t n, const uint32_t *partition_of,
+                        tq_account *account, tqi_run **run);
+
+void tqi_run_free(const tqi_spec *spec, tqi_run *run);
+
+/* Add an entry to an account, as the job's combiner has it. */
+void tqi_account_entry(const tqi_spec *spec, const tqi_value_shape *shape, const tqi_entry *entry, tq_account *account);
+
+#endif

@@ -1,0 +1,30 @@
+/* What one process must know of a job to map, combine, reduce and order: the job's own functions and the shapes of its
+ * data. Filled once by the job driver before the workers start, read by all threads after. */
+#ifndef TQI_SPEC_H
+#define TQI_SPEC_H
+
+#include "common/budget.h"
+#include "common/page.h"
+#include <tequio/mapreduce.h>
+
+typedef struct tqi_spec {
+    tq_records records;
+    tq_map_fn map;
+    tq_map_fn map_chunk;
+    tqi_value_shape shape; /* of what is emitted */
+    tq_combine combine;
+    tq_combine_fn combine_fn;
+    tq_reduce_fn reduce;
+    tqi_value_shape result_shape; /* of the rows */
+    tq_order order;
+    uint64_t limit;
+    void *user;
+
+    uint32_t partitions;      /* of the whole job */
+    uint32_t first_partition; /* of this rank: first_partition .. first_partition + own_partitions - 1 */
+    uint32_t own_partitions;
+    int rank;
+    tqi_budget *budget;
+} tqi_spec;
+
+#endif

@@ -1,0 +1,224 @@
+#include "node/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t *new_index(const tqi_spec *spec, size_t slots)
+{
+    uint64_t *index = tqi_budget_alloc(spec->budget, slots * sizeof *index);
+
+    if (index)
+        memset(index, 0, slots * sizeof *index);
+    return index;
+}
+
+tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, bool growing)
+{
+    size_t slots = 16;
+
+    *table = (tqi_table){.spec = spec, .capacity = capacity, .growing = growing};
+    tqi_arena_init(&table->arena, spec->budget);
+    table->entries = tqi_budget_alloc(spec->budget, capacity * sizeof *table->entries);
+    if (!table->entries)
+        return TQ_E_MEMORY;
+    if (spec->combine == TQ_COMBINE_NONE)
+        return TQ_OK;
+    while (slots < 2 * capacity)
+        slots *= 2;
+    table->index = new_index(spec, slots);
+    table->index_mask = slots - 1;
+    if (!table->index) {
+        tqi_table_free(table);
+        return TQ_E_MEMORY;
+    }
+    return TQ_OK;
+}
+
+static void free_index(tqi_table *table)
+{
+    tqi_budget_free(table->spec->budget, table->index, (table->index_mask + 1) * sizeof *table->index);
+    table->index = NULL;
+}
+
+void tqi_table_free(tqi_table *table)
+{
+    if (!table->spec)
+        return;
+    tqi_budget_free(table->spec->budget, table->entries, table->capacity * sizeof *table->entries);
+    table->entries = NULL;
+    free_index(table);
+    tqi_arena_free(&table->arena);
+    table->n = table->capacity = 0;
+}
+
+void tqi_table_clear(tqi_table *table)
+{
+    table->n = 0;
+    tqi_arena_reset(&table->arena);
+    if (table->index)
+        memset(table->index, 0, (table->index_mask + 1) * sizeof *table->index);
+}
+
+static void index_all(tqi_table *table)
+{
+    for (size_t i = 0; i < table->n; i++) {
+        size_t slot = table->entries[i].hash32 & table->index_mask;
+
+        while (table->index[slot])
+            slot = (slot + 1) & table->index_mask;
+        table->index[slot] = (uint64_t)table->entries[i].hash32 << 32 | (i + 1);
+    }
+}
+
+static tq_status grow(tqi_table *table)
+{
+    tqi_budget *budget = table->spec->budget;
+    size_t capacity = 2 * table->capacity;
+    tqi_entry *entries;
+
+    if (capacity >= UINT32_MAX)
+        return TQ_E_MEMORY; /* entry numbers have 32 bits; more than 4 G keys belong into more partitions */
+    entries = tqi_budget_realloc(budget, table->entries, table->capacity * sizeof *entries, capacity * sizeof *entries);
+    if (!entries)
+        return TQ_E_MEMORY;
+    table->entries = entries;
+    table->capacity = capacity;
+    if (!table->index)
+        return TQ_OK;
+    size_t slots = 2 * (table->index_mask + 1);
+    uint64_t *index = new_index(table->spec, slots);
+    if (!index)
+        return TQ_E_MEMORY;
+    free_index(table);
+    table->index = index;
+    table->index_mask = slots - 1;
+    index_all(table);
+    return TQ_OK;
+}
+
+static bool same_key(const tqi_entry *entry, const tqi_key *key)
+{
+    if (entry->size != key->size || entry->word[0] != key->word[0])
+        return false;
+    if (key->size <= TQI_KEY_INLINE)
+        return entry->word[1] == key->word[1];
+    return memcmp((const void *)(uintptr_t)entry->word[1], (const void *)(uintptr_t)key->word[1], key->size) == 0;
+}
+
+static tq_status store_value(tqi_table *table, tqi_entry *entry, int64_t number, tq_slice value)
+{
+    if (table->spec->shape.type == TQ_I64) {
+        entry->value = (uint64_t)number;
+        return TQ_OK;
+    }
+    if (table->spec->shape.type == TQ_FIXED) {
+        void *bytes = tqi_arena_alloc(&table->arena, value.size);
+
+        if (!bytes)
+            return TQ_E_MEMORY;
+        memcpy(bytes, value.data, value.size);
+        entry->value = (uint64_t)(uintptr_t)bytes;
+        return TQ_OK;
+    }
+    tqi_blob *blob = tqi_arena_alloc(&table->arena, sizeof *blob + value.size);
+    if (!blob)
+        return TQ_E_MEMORY;
+    blob->size = value.size;
+    if (value.size)
+        memcpy(blob->bytes, value.data, value.size);
+    entry->value = (uint64_t)(uintptr_t)blob;
+    return TQ_OK;
+}
+
+/* A new entry at the end. Nothing is changed on failure. */
+static tq_status append(tqi_table *table, const tqi_key *key, uint32_t hash32, int64_t number, tq_slice value)
+{
+    if (table->n == table->capacity) {
+        tq_status status = table->growing ? grow(table) : TQ_E_AGAIN;
+
+        if (status)
+            return status;
+    }
+    tqi_entry *entry = &table->entries[table->n];
+    *entry = (tqi_entry){{key->word[0], key->word[1]}, 0, hash32, (uint32_t)key->size};
+    if (key->size > TQI_KEY_INLINE) {
+        char *copy = tqi_arena_alloc(&table->arena, key->size);
+
+        if (!copy)
+            return TQ_E_MEMORY;
+        memcpy(copy, (const void *)(uintptr_t)key->word[1], key->size);
+        entry->word[1] = (uint64_t)(uintptr_t)copy;
+    }
+    tq_status status = store_value(table, entry, number, value);
+    if (!status)
+        table->n++;
+    return status;
+}
+
+static tq_status merge(tqi_table *table, tqi_entry *entry, int64_t number, tq_slice value)
+{
+    const tqi_spec *spec = table->spec;
+
+    table->merged++;
+    switch (spec->combine) {
+    case TQ_SUM:
+        entry->value += (uint64_t)number;
+        return TQ_OK;
+    case TQ_MIN:
+        if (number < (int64_t)entry->value)
+            entry->value = (uint64_t)number;
+        return TQ_OK;
+    case TQ_MAX:
+        if (number > (int64_t)entry->value)
+            entry->value = (uint64_t)number;
+        return TQ_OK;
+    case TQ_COMBINE_USER: {
+        bool is_number = spec->shape.type == TQ_I64;
+        void *into = is_number ? (void *)&entry->value : (void *)(uintptr_t)entry->value;
+        const void *from = is_number ? (const void *)&number : (const void *)value.data;
+
+        table->user_code = spec->combine_fn(tqi_entry_key(entry), into, from, spec->user);
+        return table->user_code ? TQ_E_USER : TQ_OK;
+    }
+    case TQ_COMBINE_NONE: break;
+    }
+    return TQ_E_INTERNAL;
+}
+
+tq_status tqi_table_add(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
+{
+    uint32_t hash32 = (uint32_t)(hash >> 32);
+
+    if (!table->index)
+        return append(table, key, hash32, number, value);
+    size_t slot = hash32 & table->index_mask;
+    for (uint64_t at; (at = table->index[slot]) != 0; slot = (slot + 1) & table->index_mask) {
+        tqi_entry *entry = &table->entries[(uint32_t)at - 1];
+
+        if (at >> 32 == hash32 && same_key(entry, key))
+            return merge(table, entry, number, value);
+    }
+    uint64_t *index = table->index;
+    tq_status status = append(table, key, hash32, number, value);
+    if (status)
+        return status;
+    if (index != table->index) { /* it grew: the place is another one now */
+        slot = hash32 & table->index_mask;
+        while (table->index[slot])
+            slot = (slot + 1) & table->index_mask;
+    }
+    table->index[slot] = (uint64_t)hash32 << 32 | table->n;
+    return TQ_OK;
+}
+
+void tqi_table_take(tqi_table *table, tqi_entry **entries, size_t *n, size_t *capacity, tqi_arena *arena)
+{
+    *entries = table->entries;
+    *n = table->n;
+    *capacity = table->capacity;
+    *arena = table->arena;
+    table->entries = NULL;
+    table->n = table->capacity = 0;
+    tqi_arena_init(&table->arena, table->spec->budget);
+    tqi_table_free(table);
+}
