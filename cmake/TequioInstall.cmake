@@ -1,0 +1,30 @@
+# cmake --install: headers, the library (shared and static), the command, find_package(tequio), pkg-config, an example
+# hostfile.
+include(CMakePackageConfigHelpers)
+
+set(TEQUIO_CMAKE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/tequio")
+
+foreach(layer common node mpi)
+  install(DIRECTORY "${layer}/include/tequio" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
+endforeach()
+if(TEQUIO_HAS_COMMAND)
+  install(TARGETS tequio_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
+
+# The static library needs MPI to be linked, the shared one does not: so each has a file of targets of its own.
+set_target_properties(tequio_static PROPERTIES EXPORT_NAME static)
+install(TARGETS tequio EXPORT tequio-targets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(TARGETS tequio_static EXPORT tequio-static-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+foreach(set tequio-targets tequio-static-targets)
+  install(EXPORT ${set} NAMESPACE tequio:: DESTINATION "${TEQUIO_CMAKE_DIR}")
+endforeach()
+configure_package_config_file(cmake/tequio-config.cmake.in "${PROJECT_BINARY_DIR}/tequio-config.cmake"
+                              INSTALL_DESTINATION "${TEQUIO_CMAKE_DIR}")
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/tequio-config-version.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/tequio-config.cmake" "${PROJECT_BINARY_DIR}/tequio-config-version.cmake"
+        DESTINATION "${TEQUIO_CMAKE_DIR}")
+
+configure_file(cmake/tequio.pc.in "${PROJECT_BINARY_DIR}/tequio.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/tequio.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+install(FILES hostfiles/localhost DESTINATION "${CMAKE_INSTALL_DOCDIR}/hostfiles")
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION "${CMAKE_INSTALL_DOCDIR}")

@@ -1,0 +1,216 @@
+/* tequio: MapReduce over MPI. The public API: a cluster of ranks, jobs, their progress and their results.
+ *
+ * The shape of a program, the same on every rank:
+ *
+ *     tq_cluster *cluster;
+ *     tq_cluster_open(NULL, &cluster, NULL);           collective
+ *     tq_job job = TQ_JOB_INIT;                         describe the job: inputs, map, combine, output
+ *     tq_future *future = tq_submit(cluster, &job);     collective; returns at once
+ *     tq_future_wait(future, TQ_FOREVER);               or test it, watch it, cancel it
+ *     tq_future_release(future);
+ *     tq_cluster_close(cluster);                        collective
+ *
+ * "Collective" means: every rank of the cluster calls it, and in the same order as other collective calls on it.
+ * A job is submitted with the same description on every rank; only the pointers may differ.
+ *
+ * Threads: one cluster handle may be used from any thread, but collective calls must have one order. MPI itself is called
+ * by a thread of the cluster's own, never by workers or callbacks. */
+#ifndef TEQUIO_H
+#define TEQUIO_H
+
+#include <tequio/executor.h>
+#include <tequio/mapreduce.h>
+#include <tequio/status.h>
+#include <tequio/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Cluster ----------------------------------------------------------------------------------------------------- */
+
+typedef struct tq_cluster tq_cluster;
+
+#define TQ_THREADS_AUTO (-1)
+
+typedef struct tq_cluster_options {
+    /* Worker threads of this rank. TQ_THREADS_AUTO: the host's cores divided by the ranks on it, at least 1.
+     * 0: no thread maps; a job runs to its end inside tq_submit, on the caller's thread, in a fixed order. */
+    int threads;
+} tq_cluster_options;
+
+#define TQ_CLUSTER_OPTIONS_INIT {TQ_THREADS_AUTO}
+
+/* Open a cluster of all ranks of this run. Collective. options NULL = TQ_CLUSTER_OPTIONS_INIT. *cluster is set on success
+ * and belongs to the caller. *error (may be NULL) is filled on failure.
+ * Started by mpirun or srun, and MPI not initialized: MPI is initialized here and finalized by tq_cluster_close.
+ * MPI initialized by the caller: a duplicate of MPI_COMM_WORLD is used (see tequio/mpi.h for another communicator, and for
+ * the thread level that takes). Started by hand: a cluster of one rank, which never calls MPI.
+ * TQ_E_USAGE, TQ_E_MPI, TQ_E_SYSTEM, TQ_E_MEMORY. */
+TQ_API tq_status tq_cluster_open(const tq_cluster_options *options, tq_cluster **cluster, tq_error *error);
+
+/* Wait for submitted jobs, then give everything back. Collective. NULL is allowed. */
+TQ_API void tq_cluster_close(tq_cluster *cluster);
+
+TQ_API int tq_cluster_rank(const tq_cluster *cluster);
+TQ_API int tq_cluster_size(const tq_cluster *cluster);
+TQ_API int tq_cluster_hosts(const tq_cluster *cluster); /* how many hosts the ranks are on */
+TQ_API int tq_cluster_threads(const tq_cluster *cluster); /* this rank's workers now */
+
+/* Change the number of this rank's workers, also while a job runs. Not collective. TQ_E_USAGE: outside
+ * 1..TQ_MAX_WORKERS. TQ_E_STATE: the cluster was opened with threads = 0. */
+TQ_API tq_status tq_cluster_set_threads(tq_cluster *cluster, int threads);
+
+/* ---- Job: output ---------------------------------------------------------------------------------------------------- */
+
+typedef enum tq_output_kind {
+    TQ_OUTPUT_KEEP,   /* each rank keeps its part of the rows, rank 0 the first: tq_job_row */
+    TQ_OUTPUT_GATHER, /* rank 0 keeps all rows, the others none */
+    TQ_OUTPUT_FILE,   /* rank 0 writes all rows to the file output_path, which appears only when it is whole */
+    TQ_OUTPUT_FD      /* rank 0 writes all rows to output_fd (1 is the standard output) */
+} tq_output_kind;
+
+/* ---- Progress ------------------------------------------------------------------------------------------------------------ */
+
+typedef enum tq_phase { TQ_PHASE_MAP, TQ_PHASE_SHUFFLE, TQ_PHASE_REDUCE, TQ_PHASE_WRITE, TQ_PHASES } tq_phase;
+
+/* "map", "shuffle", "reduce", "write". */
+TQ_API const char *tq_phase_tag(tq_phase phase);
+
+/* What is counted: map: splits. shuffle: bytes of pages. reduce: partitions. write: rows. not_done may grow by work that
+ * was not known before, but done + not_done never shrinks. */
+typedef struct tq_phase_progress {
+    const char *tag;
+    bool started, finished;
+    uint64_t done, not_done;
+    uint64_t bytes, bytes_total; /* map: input; shuffle: pages; write: text; bytes_total 0 = not known */
+    uint64_t records;            /* map: emitted; shuffle, reduce: records of pages; write: rows */
+    double seconds;              /* since the phase started, until it finished */
+    int slowest_rank;            /* the rank with the smallest share of its own work done, -1 if none is behind */
+    uint64_t slowest_done, slowest_not_done;
+} tq_phase_progress;
+
+typedef struct tq_progress {
+    double seconds; /* since the job started; 0 before */
+    int ranks;
+    tq_phase phase;           /* the earliest that is not finished */
+    double silent_s;          /* how long the most silent rank has sent no sign of life, */
+    int silent_rank;          /* and which that is */
+    tq_phase_progress phases[TQ_PHASES];
+} tq_progress;
+
+/* Called on a thread of its own with the newest snapshot, on rank 0. Non-zero cancels the job on all ranks. A slow callback
+ * misses ticks, but never holds up the job. Each phase ends with a report of not_done = 0. A callback may still run after
+ * the future is done; it does not once tq_future_release of the finished future, or tq_cluster_close, has returned, so neither
+ * may be called from a callback. */
+typedef int (*tq_snapshot_fn)(const tq_progress *progress, tq_phase phase, void *user);
+
+/* ---- Job -------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct tq_job {
+    int abi;          /* TQ_JOB_ABI, set by TQ_JOB_INIT */
+    const char *name; /* for messages; NULL = "job" */
+
+    /* Input. Each path is a file, a folder (with recursive), a pattern for glob(3) if no file has that name, or "-" for
+     * the standard input of rank 0. A pipe is read as a stream by rank 0. */
+    const char *const *inputs;
+    size_t n_inputs;
+    bool recursive;
+    uint64_t split_bytes; /* 0 = chosen from the size of the input */
+    tq_records records;
+    tq_map_fn map;       /* one record a call; or */
+    tq_map_fn map_chunk; /* many whole records a call, with their delimiters. Exactly one of the two is set. */
+
+    tq_value_type value_type;
+    size_t value_bytes; /* TQ_FIXED */
+    tq_combine combine;
+    tq_combine_fn combine_fn; /* TQ_COMBINE_USER */
+    tq_reduce_fn reduce;      /* may be NULL */
+    tq_value_type result_type; /* TQ_I64 or TQ_BYTES: what reduce writes. Not looked at without reduce. */
+
+    tq_order order;
+    uint64_t limit; /* keep only the first rows of that order; 0 = all */
+    tq_output_kind output;
+    const char *output_path;
+    int output_fd;
+    tq_format format;
+    bool raw_text;           /* TQ_TEXT: no escapes */
+    const char *key_name;    /* TQ_JSON; NULL = "key" */
+    const char *value_name;  /* TQ_JSON; NULL = "value" */
+
+    uint64_t round_bytes;  /* most bytes a rank sends in one round of the shuffle; 0 = 8 MiB */
+    uint64_t memory_bytes; /* budget of this rank; 0 = no bound. Pages beyond half of it are spilled to tmpdir. */
+    const char *tmpdir;    /* NULL = $TMPDIR or /tmp */
+
+    double interval_s;         /* between reports; 0 = 0.5 */
+    tq_progress_fn progress;   /* callback(tag, done, not_done, user), on rank 0; may be NULL */
+    tq_snapshot_fn on_snapshot; /* the same with everything that is known; may be NULL */
+    void *user; /* handed to every function above; must live until the future is released */
+} tq_job;
+
+#define TQ_JOB_ABI 1
+#define TQ_JOB_INIT {.abi = TQ_JOB_ABI}
+
+/* Queue a job. Collective. Everything job points to is copied, but user. Returns at once with a future that the caller
+ * releases (tq_future_release waits for nothing but callbacks in progress); a job that cannot run gives a failed future,
+ * and lack of memory gives NULL, which every tq_future function takes. Jobs of one cluster run one after the other.
+ * With threads = 0 the job is over when tq_submit returns.
+ * tq_future_cancel: on any rank, from any thread; the job ends with TQ_E_CANCELLED on all of them. */
+TQ_API tq_future *tq_submit(tq_cluster *cluster, const tq_job *job);
+
+/* The newest snapshot: on rank 0 of all ranks, elsewhere of this rank. Any thread, any time before the release. */
+TQ_API tq_status tq_job_progress(const tq_future *future, tq_progress *progress);
+
+/* What ended the job, the same on all ranks. TQ_E_AGAIN while it is not done, TQ_OK when it ended well. */
+TQ_API tq_status tq_job_error(const tq_future *future, tq_error *error);
+
+/* ---- Result -------------------------------------------------------------------------------------------------------------- */
+
+/* The rows that this rank keeps (TQ_OUTPUT_KEEP, TQ_OUTPUT_GATHER), in order. 0 unless the job is done. */
+TQ_API uint64_t tq_job_rows(const tq_future *future);
+
+typedef struct tq_row {
+    tq_slice key;
+    tq_slice value; /* TQ_I64: the eight bytes of i64 */
+    int64_t i64;    /* TQ_I64 */
+} tq_row;
+
+/* Row index of this rank, 0 .. tq_job_rows-1. The slices live as long as the future. TQ_E_USAGE: no such row. */
+TQ_API tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row);
+
+typedef struct tq_rank_stats {
+    double seconds[TQ_PHASES];
+    uint64_t bytes[TQ_PHASES];
+    uint64_t records[TQ_PHASES];
+    uint64_t peak_bytes;    /* resident set, from the operating system */
+    uint64_t spilled_bytes;
+    double cpu_s;
+    int threads;
+    char host[64];
+} tq_rank_stats;
+
+typedef struct tq_stats {
+    double seconds;
+    uint64_t files, splits, input_bytes, rows, output_bytes;
+    uint64_t rounds;         /* of the shuffle */
+    tq_account emitted;      /* by the mappers */
+    tq_account flushed;      /* left the workers' tables as pages */
+    tq_account shuffled;     /* arrived at their partitions */
+    tq_account reduced;      /* came out of combining */
+    tq_account ordered;      /* came out of the last exchange */
+    tq_account written;      /* in the result */
+    uint64_t hottest_bytes;  /* the partition with most bytes of pages */
+    int hottest_partition, hottest_rank;
+    double load_max_over_mean; /* records reduced: the busiest rank over the mean, */
+    int load_max_rank;         /* and that rank */
+    int ranks;
+    const tq_rank_stats *rank; /* ranks of them */
+} tq_stats;
+
+/* On rank 0, once the job is done; lives as long as the future. NULL elsewhere, and when the job failed before it ran. */
+TQ_API const tq_stats *tq_job_stats(const tq_future *future);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,215 @@
+/* A job: everything one tq_submit leads to on this rank, from the copy of its description to its result.
+ *
+ * Who may touch what:
+ *   the engine       everything, but what is listed below.
+ *   workers          the one tqi_work they were given; their own mapper state (mappers[worker index]); spec, inputs and the store
+ *                    after it was sealed (read only); results[part] of the part that their work names; tqi_job_deliver.
+ *   any thread       cancel, tqi_job_wake, the hub; and once the future is final, the results.
+ * lock guards the list of runs and awake, nothing else. */
+#ifndef TQI_JOB_H
+#define TQI_JOB_H
+
+#include "mpi/control.h"
+#include "mpi/exchange.h"
+#include "mpi/output.h"
+#include "mpi/pulse.h"
+#include "node/emitter.h"
+#include "node/feeder.h"
+#include "node/format.h"
+#include "node/order.h"
+#include "node/reader.h"
+#include "node/reduce.h"
+#include <pthread.h>
+
+typedef struct tqi_job tqi_job;
+
+/* What a worker keeps from one piece of input to the next. */
+typedef struct tqi_mapper {
+    tq_emitter emitter;
+    tqi_reader reader;
+} tqi_mapper;
+
+/* One task of the pool. The engine fills it, a worker runs it, the engine reaps it. */
+typedef struct tqi_work {
+    tqi_job *job;
+    void (*run)(struct tqi_work *work, int worker);
+    tq_future *future;
+    bool used;
+    atomic_bool over; /* run has returned */
+    tq_error error;
+
+    const tqi_file *file; /* map: a range of a file, */
+    uint64_t begin, end;
+    tqi_chunk *chunk;     /* or a chunk */
+    bool ends_split;
+    uint64_t records;     /* emitted by it */
+    tqi_mapper *mapper;   /* flush */
+    uint32_t part;        /* reduce, route, sort, format, count */
+    tqi_text text;        /* format, write */
+    tq_account shuffled, reduced; /* reduce */
+    tq_account account;   /* of the rows it made or wrote */
+} tqi_work;
+
+/* The map phase's own state. */
+typedef struct tqi_mapping {
+    tqi_range share;  /* splits that are left of the newest share, */
+    uint64_t offset;  /* and how much of the first of them is under way already */
+    tqi_chunk *chunk; /* or a chunk that no task has yet */
+    bool asking;      /* rank 0 may have more */
+    bool flushing;    /* the tasks that empty the tables are started */
+} tqi_mapping;
+
+/* The text of one part, between the task that made it and the one that writes or sends it. */
+typedef struct tqi_part_text {
+    tqi_text text;
+    bool made;
+} tqi_part_text;
+
+/* The write phase's own state. */
+typedef struct tqi_writing {
+    uint32_t taken;   /* parts whose text was taken */
+    bool output_busy; /* rank 0: a task is writing */
+    int turn;         /* rank 0: the rank whose text comes next, 0 before the first */
+    bool incoming_open;
+    tqi_text incoming; /* rank 0: being received, or waiting for the writing task */
+    MPI_Request receiving;
+    tqi_text sending; /* others: going out in pieces, */
+    size_t sent;      /* so much of it has been handed to MPI */
+    bool sent_end;
+    MPI_Request sends[2];
+} tqi_writing;
+
+struct tqi_job {
+    tqi_job *next;     /* in the cluster's queue, */
+    tqi_job *next_alive; /* and in its list of jobs that are not freed yet */
+    tq_cluster *cluster; /* NULL once it is closed */
+    const tqi_comm *comm;
+    tq_executor *executor;
+    tq_job description; /* with copies of its own of all strings */
+    tq_future *future;
+    tqi_hub *hub;
+    atomic_bool cancel; /* somebody wants the job to end; the ranks have not agreed yet */
+    atomic_bool stop;   /* workers should not go on */
+
+    pthread_mutex_t lock;
+    pthread_cond_t woken;
+    bool awake;
+    tqi_run *runs, **runs_end; /* delivered by workers, not yet taken by the engine */
+    uint64_t run_bytes;        /* of these */
+    pthread_cond_t runs_taken;
+
+    tqi_spec spec, order_spec; /* order_spec: the partitions of the second exchange */
+    tqi_budget budget;
+    tqi_inputs inputs;
+    bool shipped; /* rank 0 reads, the others are sent chunks */
+    tqi_range first_share;
+    tqi_feeder *feeder;
+    tqi_control control;
+    tqi_mapping mapping;
+    tqi_store store;
+    tqi_exchange exchange;
+    tqi_output output; /* rank 0 */
+    bool output_open;
+
+    tqi_work **works;
+    int n_works, works_used;
+    tqi_mapper *mappers[TQ_MAX_WORKERS];
+    tqi_rows *parts; /* the rows of each own partition, in order at last */
+    uint32_t n_parts, next_part; /* next_part: the first without a task in this phase */
+    tqi_rows splitters;
+    uint32_t order_parts_per_rank;
+    tqi_part_text *texts;
+    tqi_writing writing;
+    uint64_t *first_row; /* n_parts + 1: the number of each part's first row */
+
+    tqi_rank_progress counts;
+    double reported_at;
+    tq_error error;    /* this rank's first, then the one all ranks agreed on */
+    tq_account emitted, flushed, shuffled, reduced, result, ordered, written, dropped;
+    uint64_t merged_mapping, merged_reducing;
+    uint64_t rounds, spilled, total_rows;
+    uint64_t hottest_bytes;
+    uint32_t hottest_partition;
+    double cpu_begin_s;
+    tq_stats stats; /* rank 0 */
+    tq_rank_stats *rank_stats;
+};
+
+/* ---- mpi/work.c: tasks and waiting ---- */
+
+/* How many tasks should be under way: enough that no worker waits for the engine. With an inline executor 1. */
+int tqi_work_limit(const tqi_job *job);
+
+/* Run a task. A free work comes from tqi_work_new, is filled, and then started. */
+tqi_work *tqi_work_new(tqi_job *job, void (*run)(tqi_work *work, int worker));
+void tqi_work_start(tqi_work *work);
+
+/* Call done for each task that is over; the first error becomes the job's. Returns whether there was one. */
+bool tqi_work_reap(tqi_job *job, void (*done)(tqi_job *job, tqi_work *work));
+
+/* Wait for all tasks and forget them. */
+void tqi_work_abandon(tqi_job *job);
+
+/* Note an error of this rank, unless there is one already. The phase is filled in by the driver. */
+void tqi_job_fail(tqi_job *job, const tq_error *error);
+
+/* Let the engine look around. owner is a tqi_job. Any thread. */
+void tqi_job_wake(void *owner);
+
+/* Hand a finished run to the engine. owner is a tqi_job. Workers; waits while the engine is far behind. */
+void tqi_job_deliver(void *owner, tqi_run *run);
+
+/* Move delivered runs into the exchange. Returns whether there was one. */
+bool tqi_job_take_runs(tqi_job *job);
+
+/* Sleep until something may have happened. *rest_us grows from call to call; the caller sets it to 0 when something did. */
+void tqi_job_rest(tqi_job *job, unsigned *rest_us);
+
+/* ---- The phases. Each is a step that never waits: it starts tasks and reaps them, fills in the vote, and returns whether it got
+ *      anywhere. run_phase in mpi/job.c repeats it until all ranks agree that nobody is busy. ---- */
+
+typedef bool (*tqi_step)(tqi_job *job, tqi_vote *vote);
+
+/* A step that runs one task a part. */
+bool tqi_step_parts(tqi_job *job, tqi_vote *vote, void (*run)(tqi_work *work, int worker),
+                    void (*finished)(tqi_job *job, tqi_work *work));
+
+tq_status tqi_plan(tqi_job *job, tq_error *error); /* mpi/plan.c; collective, waits */
+tq_status tqi_map_start(tqi_job *job, tq_error *error);
+bool tqi_map_step(tqi_job *job, tqi_vote *vote);
+void tqi_map_end(tqi_job *job);
+tq_status tqi_reduce_start(tqi_job *job, tq_error *error);
+bool tqi_reduce_step(tqi_job *job, tqi_vote *vote);
+/* Ordering over ranks: choose splitters (collective, waits), route rows, sort ranges. */
+bool tqi_order_needed(const tqi_job *job);
+tq_status tqi_order_start(tqi_job *job, tq_error *error);
+bool tqi_route_step(tqi_job *job, tqi_vote *vote);
+tq_status tqi_sort_start(tqi_job *job, tq_error *error);
+bool tqi_sort_step(tqi_job *job, tqi_vote *vote);
+tq_status tqi_write_start(tqi_job *job, tq_error *error);
+bool tqi_write_step(tqi_job *job, tqi_vote *vote);
+/* Complete this rank's sends of text; the job is ending early. */
+void tqi_write_abandon(tqi_job *job);
+
+/* ---- mpi/job.c ---- */
+
+/* A job for description, copied. NULL: no memory. */
+tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *executor, const tq_job *description);
+void tqi_job_free(tqi_job *job);
+
+/* Run it to its end and make its future final. Collective; the engine. */
+void tqi_job_run(tqi_job *job);
+
+/* ---- mpi/cluster.c ---- */
+
+/* Take a job off the cluster's list of those that are alive. */
+void tqi_cluster_forget(tqi_job *job);
+
+/* ---- mpi/account.c ---- */
+
+/* Compare the stages, summed over all ranks. Collective. TQ_E_ACCOUNT on all ranks if records were lost. */
+tq_status tqi_account_check_reduced(tqi_job *job, tq_error *error);
+tq_status tqi_account_check_ordered(tqi_job *job, tq_error *error);
+tq_status tqi_account_check_written(tqi_job *job, tq_error *error);
+
+#endif

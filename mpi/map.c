@@ -1,0 +1,260 @@
+/* The map phase on one rank: shares of splits become pieces, pieces become tasks, the runs that the tasks deliver go into the
+ * exchange; at the end the mappers' tables are flushed. */
+#include "mpi/job.h"
+
+#include "common/account.h"
+#include "common/error.h"
+#include "common/fault.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* The mapper's state of a worker. Only one task at a time runs with one index, so nobody else creates it. */
+static tqi_mapper *mapper_of(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+    tqi_mapper *mapper = job->mappers[worker];
+
+    if (mapper)
+        return mapper;
+    mapper = calloc(1, sizeof *mapper);
+    if (!mapper) {
+        tqi_fail_memory(&work->error, sizeof *mapper, "a mapper");
+        return NULL;
+    }
+    tqi_reader_init(&mapper->reader, &job->budget);
+    if (tqi_emitter_init(&mapper->emitter, &job->spec, worker, tqi_job_deliver, job, &job->stop, TQI_MAP_TABLE_ENTRIES)) {
+        work->error = mapper->emitter.error;
+        free(mapper);
+        return NULL;
+    }
+    job->mappers[worker] = mapper;
+    return mapper;
+}
+
+static void inject_faults(int rank)
+{
+    struct timespec pause = {0, 50000000};
+
+    if (tqi_fault("slow-rank", rank))
+        nanosleep(&pause, NULL);
+    if (tqi_fault("kill-map", rank))
+        raise(SIGKILL);
+}
+
+static void map_piece(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+    tq_record chunk;
+
+    if (atomic_load_explicit(&job->stop, memory_order_relaxed))
+        return;
+    inject_faults(job->comm->rank);
+    tqi_mapper *mapper = mapper_of(work, worker);
+    if (!mapper)
+        return;
+    uint64_t before = mapper->emitter.emitted.records;
+    if (work->chunk)
+        chunk = (tq_record){work->chunk->data, work->chunk->size, job->inputs.files[work->chunk->file].path,
+                            work->chunk->offset};
+    else if (tqi_reader_chunk(&mapper->reader, work->file, job->spec.records, work->begin, work->end, &chunk, &work->error))
+        return;
+    if (chunk.size > 0 && tqi_emitter_map(&mapper->emitter, &chunk))
+        work->error = mapper->emitter.error;
+    work->records = mapper->emitter.emitted.records - before;
+}
+
+static void flush_mapper(tqi_work *work, int worker)
+{
+    (void)worker;
+    if (tqi_emitter_flush(&work->mapper->emitter))
+        work->error = work->mapper->emitter.error;
+}
+
+static void done(tqi_job *job, tqi_work *work)
+{
+    tqi_phase_count *map = &job->counts.phase[TQ_PHASE_MAP];
+
+    if (work->mapper)
+        return;
+    map->done += work->ends_split;
+    map->bytes += work->chunk ? work->chunk->size : work->end - work->begin;
+    map->records += work->records;
+}
+
+tq_status tqi_map_start(tqi_job *job, tq_error *error)
+{
+    tqi_mapping *mapping = &job->mapping;
+    const tq_job *asked = &job->description;
+
+    *mapping = (tqi_mapping){.share = job->first_share, .asking = true};
+    job->counts.phase[TQ_PHASE_MAP].total = job->first_share.count;
+    if (job->comm->rank == 0 && job->shipped) {
+        bool threaded = tq_executor_workers(job->executor) > 0;
+        tq_status status = tqi_feeder_start(&job->inputs, job->spec.records, &job->budget, threaded, tqi_job_wake, job,
+                                            &job->feeder, error);
+
+        if (status)
+            return status;
+        job->control.feeder = job->feeder;
+    } else if (job->comm->rank == 0) {
+        tqi_hub_set_total(job->hub, TQ_PHASE_MAP, job->inputs.splits, job->inputs.bytes);
+    }
+    uint64_t bound = asked->memory_bytes / 2;
+    tq_status status = tqi_store_init(&job->store, &job->spec, bound, asked->tmpdir);
+    if (!status)
+        status = tqi_exchange_init(&job->exchange, job->comm, &job->spec, &job->store, job->spec.own_partitions,
+                                   asked->round_bytes);
+    return status ? tqi_fail_memory(error, 0, "the shuffle") : TQ_OK;
+}
+
+static void start_piece(tqi_job *job)
+{
+    tqi_mapping *mapping = &job->mapping;
+    tqi_work *work = tqi_work_new(job, map_piece);
+    uint64_t begin, end;
+
+    if (!work)
+        return;
+    size_t file = tqi_inputs_locate(&job->inputs, mapping->share.first, &begin, &end);
+    work->file = &job->inputs.files[file];
+    work->begin = begin + mapping->offset;
+    work->end = end;
+    if (work->end - work->begin > TQI_PIECE_BYTES)
+        work->end = work->begin + TQI_PIECE_BYTES;
+    mapping->offset = work->end - begin;
+    work->ends_split = work->end == end;
+    if (work->ends_split) {
+        mapping->offset = 0;
+        mapping->share.first++;
+        mapping->share.count--;
+    }
+    tqi_work_start(work);
+}
+
+static void start_chunk(tqi_job *job)
+{
+    tqi_work *work = tqi_work_new(job, map_piece);
+
+    if (!work)
+        return;
+    work->chunk = job->mapping.chunk;
+    work->ends_split = true;
+    job->mapping.chunk = NULL;
+    tqi_work_start(work);
+}
+
+/* Use an answer of rank 0 that has come, and ask again when little is left. */
+static bool get_more(tqi_job *job)
+{
+    tqi_mapping *mapping = &job->mapping;
+    tqi_phase_count *map = &job->counts.phase[TQ_PHASE_MAP];
+    tqi_share share;
+    bool got = false;
+
+    if (mapping->share.count == 0 && !mapping->chunk) {
+        tqi_chunk *chunk;
+
+        tqi_control_take(&job->control, &got, &share, &chunk);
+        if (got && share.kind == TQI_SHARE_OVER)
+            mapping->asking = false;
+        if (got && share.kind == TQI_SHARE_RANGE)
+            mapping->share = share.range, map->total += share.range.count;
+        if (got && share.kind == TQI_SHARE_CHUNK)
+            mapping->chunk = chunk, map->total++, map->bytes_total += chunk->size;
+    }
+    if (mapping->asking && mapping->share.count <= (uint64_t)tqi_work_limit(job)) {
+        tq_error error;
+
+        tqi_error_clear(&error);
+        if (tqi_control_ask(&job->control, &error))
+            tqi_job_fail(job, &error);
+    }
+    return got;
+}
+
+static bool dispatch(tqi_job *job)
+{
+    tqi_mapping *mapping = &job->mapping;
+    bool started = false;
+
+    while (job->works_used < tqi_work_limit(job) && !job->error.status) {
+        if (mapping->chunk)
+            start_chunk(job);
+        else if (mapping->share.count > 0)
+            start_piece(job);
+        else
+            break;
+        started = true;
+        if (tq_executor_workers(job->executor) == 0)
+            break; /* inline: look after the other ranks between two pieces */
+    }
+    return started;
+}
+
+/* Everything is mapped: send what is left in the tables on its way. */
+static bool flush_all(tqi_job *job)
+{
+    job->mapping.flushing = true;
+    for (int i = 0; i < TQ_MAX_WORKERS; i++) {
+        if (!job->mappers[i])
+            continue;
+        tqi_work *work = tqi_work_new(job, flush_mapper);
+        if (!work)
+            return true;
+        work->mapper = job->mappers[i];
+        tqi_work_start(work);
+    }
+    return true;
+}
+
+static void count_shuffle(tqi_job *job)
+{
+    tqi_phase_count *shuffle = &job->counts.phase[TQ_PHASE_SHUFFLE];
+
+    shuffle->done = shuffle->bytes = job->store.bytes;
+    shuffle->records = job->store.records;
+    /* What is still here is known to be on its way; what others have for this rank is not, and is theirs to tell. */
+    shuffle->total = shuffle->bytes_total = job->store.bytes + job->exchange.queued;
+}
+
+bool tqi_map_step(tqi_job *job, tqi_vote *vote)
+{
+    tqi_mapping *mapping = &job->mapping;
+    bool moved = tqi_work_reap(job, done);
+
+    moved |= tqi_job_take_runs(job);
+    moved |= get_more(job);
+    moved |= dispatch(job);
+    bool mapped = !mapping->asking && mapping->share.count == 0 && !mapping->chunk && job->works_used == 0;
+    if (mapped && !mapping->flushing && !job->error.status)
+        moved |= flush_all(job);
+    count_shuffle(job);
+    /* Tasks that ended while we looked may have delivered runs after we took them. */
+    mapped = mapped && mapping->flushing && job->works_used == 0 && !tqi_job_take_runs(job);
+    vote->busy = !mapped || job->exchange.queued > 0;
+    vote->wants_round = job->exchange.queued > 0 &&
+                        (mapped || job->exchange.queued >= job->description.round_bytes / 4);
+    return moved;
+}
+
+void tqi_map_end(tqi_job *job)
+{
+    for (int i = 0; i < TQ_MAX_WORKERS; i++) {
+        tqi_mapper *mapper = job->mappers[i];
+
+        if (!mapper)
+            continue;
+        tqi_account_add(&job->emitted, &mapper->emitter.emitted);
+        tqi_account_add(&job->flushed, &mapper->emitter.flushed);
+        job->merged_mapping += mapper->emitter.table.merged;
+        tqi_emitter_free(&mapper->emitter);
+        tqi_reader_free(&mapper->reader);
+        free(mapper);
+        job->mappers[i] = NULL;
+    }
+    tqi_chunk_free(job->mapping.chunk);
+    job->mapping.chunk = NULL;
+    tqi_feeder_stop(job->feeder);
+    job->feeder = job->control.feeder = NULL;
+}

@@ -1,0 +1,154 @@
+/* The plan of a job: rank 0 finds the inputs and chooses what is left to choose, everybody gets the same table, checks that
+ * it was given the same job, and looks whether it can read the files for itself. */
+#include "mpi/job.h"
+
+#include "common/error.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Partitions: so many that one fits a cache when it is reduced, and that each rank has some to balance with. */
+enum { FEWEST_PARTITIONS = 128, FEWEST_PER_RANK = 4, MOST_PARTITIONS = 16384 };
+static const uint64_t BYTES_PER_PARTITION = 64 << 20;
+
+/* What must be the same on all ranks, travelling as it is, with the packed inputs behind it. */
+typedef struct plan_header {
+    uint64_t fingerprint;
+    uint64_t parts_per_rank;
+    uint64_t round_bytes;
+    uint64_t workers;
+} plan_header;
+
+/* A hash of those parts of the description which must not differ between ranks. */
+static uint64_t fingerprint(const tq_job *job)
+{
+    uint64_t parts[] = {job->records,       job->value_type, job->value_bytes, job->combine,
+                        job->reduce != NULL, job->result_type, job->order,      job->limit,
+                        job->output,        job->format,      job->raw_text,   job->map_chunk != NULL};
+
+    return tqi_hash_long(parts, sizeof parts);
+}
+
+static uint64_t parts_per_rank(uint64_t bytes, uint64_t ranks)
+{
+    uint64_t wanted = bytes / BYTES_PER_PARTITION;
+
+    if (wanted < FEWEST_PARTITIONS)
+        wanted = FEWEST_PARTITIONS;
+    if (wanted > MOST_PARTITIONS)
+        wanted = MOST_PARTITIONS;
+    uint64_t each = (wanted + ranks - 1) / ranks;
+    return each < FEWEST_PER_RANK ? FEWEST_PER_RANK : each;
+}
+
+static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t *size, tq_error *error)
+{
+    const tq_job *asked = &job->description;
+    char *packed;
+    size_t packed_size;
+    tq_status status = tqi_inputs_expand(&job->inputs, asked->inputs, asked->n_inputs, asked->recursive, error);
+
+    if (status)
+        return status;
+    tqi_inputs_split(&job->inputs, asked->split_bytes, workers);
+    status = tqi_inputs_pack(&job->inputs, &packed, &packed_size);
+    if (status)
+        return tqi_fail_memory(error, job->inputs.n * sizeof(tqi_file), "the list of files");
+    plan_header header = {fingerprint(asked), parts_per_rank(job->inputs.bytes, (uint64_t)job->comm->size),
+                          asked->round_bytes, workers};
+    *size = sizeof header + packed_size;
+    *bytes = malloc(*size);
+    if (*bytes)
+        memcpy(mempcpy(*bytes, &header, sizeof header), packed, packed_size);
+    free(packed);
+    return *bytes ? TQ_OK : tqi_fail_memory(error, *size, "the plan");
+}
+
+static tq_status read_plan(tqi_job *job, const char *bytes, size_t size, plan_header *header, tq_error *error)
+{
+    memcpy(header, bytes, sizeof *header);
+    if (header->fingerprint != fingerprint(&job->description))
+        return tqi_fail(error, TQ_E_USAGE, "this rank was given another job than rank 0");
+    if (job->comm->rank != 0 && tqi_inputs_unpack(&job->inputs, bytes + sizeof *header, size - sizeof *header))
+        return tqi_fail_memory(error, size, "the list of files");
+    job->description.round_bytes = header->round_bytes;
+    return TQ_OK;
+}
+
+/* Whether rank 0 must read for everybody: a stream, or a file that some rank does not see as rank 0 does. */
+static tq_status choose_reader(tqi_job *job, tq_error *error)
+{
+    uint64_t strangers = job->inputs.streams;
+
+    for (size_t i = 0; i < job->inputs.n && !strangers && job->comm->rank != 0; i++)
+        strangers = !tqi_file_same_here(&job->inputs.files[i]);
+    tq_status status = tqi_comm_sum(job->comm, &strangers, 1, error);
+    job->shipped = strangers > 0;
+    return status;
+}
+
+static tq_status scatter_first_shares(tqi_job *job, tq_error *error)
+{
+    tqi_range *first = NULL;
+
+    if (job->comm->rank == 0) {
+        first = calloc((size_t)job->comm->size, sizeof *first);
+        if (!first)
+            return tqi_fail(error, TQ_E_MPI, "no memory to hand out the first shares");
+        tqi_schedule_start(&job->control.schedule, job->shipped ? 0 : job->inputs.splits, job->comm->size, first);
+    }
+    tq_status status = tqi_comm_scatter(job->comm, first, &job->first_share, sizeof job->first_share, error);
+    free(first);
+    return status;
+}
+
+static void set_partitions(tqi_job *job, uint64_t each)
+{
+    job->spec.own_partitions = (uint32_t)each;
+    job->spec.first_partition = (uint32_t)each * (uint32_t)job->comm->rank;
+    job->spec.partitions = (uint32_t)each * (uint32_t)job->comm->size;
+}
+
+static tq_status open_output(tqi_job *job, tq_error *error)
+{
+    tq_output_kind kind = job->description.output;
+
+    if (job->comm->rank != 0 || (kind != TQ_OUTPUT_FILE && kind != TQ_OUTPUT_FD))
+        return TQ_OK;
+    tq_status status = tqi_output_open(&job->output, kind, job->description.output_path, job->description.output_fd,
+                                       &job->stop, error);
+    job->output_open = status == TQ_OK;
+    return status;
+}
+
+tq_status tqi_plan(tqi_job *job, tq_error *error)
+{
+    uint64_t workers = (uint64_t)tq_executor_workers(job->executor);
+    plan_header header;
+    char *bytes = NULL;
+    size_t size = 0;
+    tq_status status;
+
+    workers = workers ? workers : 1;
+    status = tqi_comm_sum(job->comm, &workers, 1, error);
+    if (status)
+        return status;
+    if (job->comm->rank == 0) {
+        if (!make_plan(job, workers, &bytes, &size, error))
+            open_output(job, error);
+    }
+    status = tqi_comm_agree(job->comm, error);
+    if (!status)
+        status = tqi_comm_broadcast(job->comm, 0, &bytes, &size, error);
+    if (!status) {
+        read_plan(job, bytes, size, &header, error);
+        status = tqi_comm_agree(job->comm, error);
+    }
+    free(bytes);
+    if (!status)
+        status = choose_reader(job, error);
+    if (!status)
+        status = scatter_first_shares(job, error);
+    if (!status)
+        set_partitions(job, header.parts_per_rank);
+    return status;
+}

@@ -1,0 +1,184 @@
+#include "mpi/job.h"
+
+#include "common/error.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A worker that has produced this much more than the engine has taken waits. */
+static const uint64_t MOST_RUN_BYTES = 64 << 20;
+/* With one rank the workers wake the engine, and only the clock of a phase needs it now and then; with more, it must also look
+ * for messages. */
+enum { LONGEST_REST_US = 1000, LONGEST_REST_ALONE_US = 20000, FIRST_REST_US = 20 };
+
+int tqi_work_limit(const tqi_job *job)
+{
+    int workers = tq_executor_workers(job->executor);
+
+    return workers ? 2 * workers + 2 : 1;
+}
+
+tqi_work *tqi_work_new(tqi_job *job, void (*run)(tqi_work *work, int worker))
+{
+    int i = 0;
+
+    while (i < job->n_works && job->works[i]->used)
+        i++;
+    if (i == job->n_works) {
+        tqi_work **works = realloc(job->works, (size_t)(i + 1) * sizeof(tqi_work *));
+        tqi_work *work = calloc(1, sizeof *work);
+
+        if (works)
+            job->works = works;
+        if (!works || !work) {
+            free(work);
+            tqi_fail_memory(&job->error, sizeof *work, "a task");
+            return NULL;
+        }
+        job->works[job->n_works++] = work;
+    }
+    tqi_work *work = job->works[i];
+    memset(work, 0, sizeof *work);
+    work->job = job;
+    work->run = run;
+    work->used = true;
+    work->text.budget = &job->budget;
+    tqi_error_clear(&work->error);
+    job->works_used++;
+    return work;
+}
+
+static int run_work(void *argument, const tq_worker *worker)
+{
+    tqi_work *work = argument;
+    tqi_job *job = work->job;
+
+    work->run(work, worker->index);
+    atomic_store_explicit(&work->over, true, memory_order_release);
+    tqi_job_wake(job);
+    return 0;
+}
+
+void tqi_work_start(tqi_work *work)
+{
+    tq_status status = tq_executor_submit(work->job->executor, run_work, work, &work->future);
+
+    if (status) {
+        tqi_fail(&work->error, status, "cannot start a task: %s", tq_status_name(status));
+        atomic_store(&work->over, true);
+    }
+}
+
+void tqi_job_fail(tqi_job *job, const tq_error *error)
+{
+    /* A worker that stopped because the job is ending is no reason of its own. */
+    if (job->error.status == TQ_OK && error->status != TQ_E_CANCELLED)
+        job->error = *error;
+}
+
+static void retire(tqi_job *job, tqi_work *work)
+{
+    tq_future_wait(work->future, TQ_FOREVER); /* it has returned, so this is short */
+    tq_future_release(work->future);
+    tqi_chunk_free(work->chunk);
+    tqi_text_free(&work->text);
+    work->used = false;
+    job->works_used--;
+}
+
+bool tqi_work_reap(tqi_job *job, void (*done)(tqi_job *job, tqi_work *work))
+{
+    bool some = false;
+
+    for (int i = 0; i < job->n_works; i++) {
+        tqi_work *work = job->works[i];
+
+        if (!work->used || !atomic_load_explicit(&work->over, memory_order_acquire))
+            continue;
+        some = true;
+        if (work->error.status)
+            tqi_job_fail(job, &work->error);
+        done(job, work);
+        retire(job, work);
+    }
+    return some;
+}
+
+void tqi_work_abandon(tqi_job *job)
+{
+    for (int i = 0; i < job->n_works; i++)
+        if (job->works[i]->used)
+            retire(job, job->works[i]);
+}
+
+void tqi_job_wake(void *owner)
+{
+    tqi_job *job = owner;
+
+    pthread_mutex_lock(&job->lock);
+    job->awake = true;
+    pthread_cond_signal(&job->woken);
+    pthread_mutex_unlock(&job->lock);
+}
+
+void tqi_job_deliver(void *owner, tqi_run *run)
+{
+    tqi_job *job = owner;
+    bool inline_engine = tq_executor_workers(job->executor) == 0;
+
+    run->next = NULL;
+    pthread_mutex_lock(&job->lock);
+    while (!inline_engine && job->run_bytes > MOST_RUN_BYTES && !atomic_load(&job->stop))
+        pthread_cond_wait(&job->runs_taken, &job->lock);
+    *job->runs_end = run;
+    job->runs_end = &run->next;
+    job->run_bytes += run->bytes;
+    job->awake = true;
+    pthread_cond_signal(&job->woken);
+    pthread_mutex_unlock(&job->lock);
+}
+
+bool tqi_job_take_runs(tqi_job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    tqi_run *run = job->runs;
+    job->runs = NULL;
+    job->runs_end = &job->runs;
+    job->run_bytes = 0;
+    pthread_cond_broadcast(&job->runs_taken);
+    pthread_mutex_unlock(&job->lock);
+    bool some = run != NULL;
+    while (run) {
+        tqi_run *next = run->next;
+        tq_error error;
+
+        tqi_error_clear(&error);
+        if (job->error.status)
+            tqi_run_free(&job->spec, run);
+        else if (tqi_exchange_add(&job->exchange, run, &error))
+            tqi_job_fail(job, &error);
+        run = next;
+    }
+    return some;
+}
+
+void tqi_job_rest(tqi_job *job, unsigned *rest_us)
+{
+    unsigned longest = job->comm->size > 1 ? LONGEST_REST_US : LONGEST_REST_ALONE_US;
+    struct timespec until;
+
+    *rest_us = *rest_us ? 2 * *rest_us : FIRST_REST_US;
+    if (*rest_us > longest)
+        *rest_us = longest;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += *rest_us * 1000L;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&job->lock);
+    if (!job->awake)
+        pthread_cond_timedwait(&job->woken, &job->lock, &until);
+    job->awake = false;
+    pthread_mutex_unlock(&job->lock);
+}

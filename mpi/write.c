@@ -1,0 +1,338 @@
+/* The write phase: rows become text in tasks of every rank, and the text goes in the order of the parts to rank 0, which
+ * writes it: its own first, then rank 1's, and so on. Text is made only a few parts ahead of what has been taken, so it takes
+ * no more memory than that. A rank sends without being asked; its messages wait until rank 0 gets to it, and no more than two are
+ * under way.
+ *
+ * Rows that a rank keeps (TQ_OUTPUT_KEEP, TQ_OUTPUT_GATHER) are only counted. */
+#include "mpi/job.h"
+
+#include "common/account.h"
+#include "common/error.h"
+#include "common/fault.h"
+#include <stdlib.h>
+
+enum { SEND_BYTES = 1 << 20, TEXTS_MAX = 4 };
+
+static bool makes_text(const tqi_job *job)
+{
+    return job->description.output == TQ_OUTPUT_FILE || job->description.output == TQ_OUTPUT_FD;
+}
+
+/* Rows behind the limit are given up here, and counted, so that the account still closes. */
+static void cut_at_limit(tqi_job *job, uint64_t before)
+{
+    for (uint32_t p = 0; p < job->n_parts; p++) {
+        tqi_rows *rows = &job->parts[p];
+        uint64_t left = before < job->spec.limit ? job->spec.limit - before : 0;
+        size_t keep = rows->n < left ? rows->n : (size_t)left;
+
+        before += rows->n;
+        for (size_t i = keep; i < rows->n; i++)
+            tqi_account_entry(&job->spec, &job->spec.result_shape, &rows->entries[i], &job->dropped);
+        rows->n = keep;
+    }
+}
+
+static uint64_t number_rows(tqi_job *job)
+{
+    uint64_t rows = 0;
+
+    for (uint32_t p = 0; p < job->n_parts; p++) {
+        job->first_row[p] = rows;
+        rows += job->parts[p].n;
+    }
+    job->first_row[job->n_parts] = rows;
+    return rows;
+}
+
+tq_status tqi_write_start(tqi_job *job, tq_error *error)
+{
+    uint64_t before, rows;
+
+    job->writing = (tqi_writing){.receiving = MPI_REQUEST_NULL, .sends = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
+    job->next_part = 0;
+    job->first_row = calloc((size_t)job->n_parts + 1, sizeof *job->first_row);
+    job->texts = calloc((size_t)job->n_parts + 1, sizeof *job->texts);
+    if (!job->first_row || !job->texts)
+        tqi_fail_memory(error, job->n_parts * sizeof *job->texts, "the rows");
+    if (tqi_comm_agree(job->comm, error))
+        return error->status;
+    rows = number_rows(job);
+    tq_status status = tqi_comm_sum_before(job->comm, rows, &before, error);
+    if (status)
+        return status;
+    if (job->spec.limit) {
+        cut_at_limit(job, before);
+        rows = number_rows(job);
+    }
+    job->counts.phase[TQ_PHASE_WRITE].total = job->total_rows = rows;
+    status = tqi_comm_sum(job->comm, &job->total_rows, 1, error);
+    tqi_hub_set_total(job->hub, TQ_PHASE_WRITE, job->total_rows, 0);
+    return status;
+}
+
+static void write_rows(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+    const tqi_rows *rows = &job->parts[work->part];
+    const tq_job *asked = &job->description;
+    tqi_format format = {asked->format, asked->raw_text, asked->key_name, asked->value_name};
+    size_t n = rows->n;
+
+    (void)worker;
+    if (atomic_load_explicit(&job->stop, memory_order_relaxed))
+        return;
+    if (n > 0 && tqi_fault("drop-row", job->comm->rank))
+        n--;
+    for (size_t i = 0; i < n; i++)
+        tqi_account_entry(&job->spec, &job->spec.result_shape, &rows->entries[i], &work->account);
+    if (makes_text(job) && tqi_format_rows(&format, &job->spec.result_shape, rows->entries, n, &work->text))
+        tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the text of the rows (see --memory)");
+}
+
+static void write_text(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+
+    (void)worker;
+    tqi_output_write(&job->output, work->text.data, work->text.size, &work->error);
+}
+
+static void done(tqi_job *job, tqi_work *work)
+{
+    tqi_phase_count *write = &job->counts.phase[TQ_PHASE_WRITE];
+
+    if (work->run == write_text) {
+        job->writing.output_busy = false;
+        return;
+    }
+    tqi_account_add(&job->written, &work->account);
+    write->records += job->parts[work->part].n;
+    write->done += job->parts[work->part].n;
+    write->bytes += work->text.size;
+    job->texts[work->part] = (tqi_part_text){work->text, true};
+    work->text = (tqi_text){.budget = &job->budget};
+    if (makes_text(job))
+        tqi_rows_free(&job->parts[work->part]);
+}
+
+/* Hand a text to the task that writes; rank 0. */
+static void start_output(tqi_job *job, tqi_text text)
+{
+    tqi_work *work = tqi_work_new(job, write_text);
+
+    if (!work) {
+        tqi_text_free(&text);
+        return;
+    }
+    work->text = text;
+    job->writing.output_busy = true;
+    tqi_work_start(work);
+}
+
+/* The next of this rank's texts, if it is made already. */
+static bool next_text(tqi_job *job, tqi_text *text)
+{
+    tqi_writing *writing = &job->writing;
+
+    if (writing->taken == job->n_parts || !job->texts[writing->taken].made)
+        return false;
+    *text = job->texts[writing->taken].text;
+    job->texts[writing->taken++].text = (tqi_text){0};
+    return true;
+}
+
+/* ---- Other ranks: sending ---- */
+
+static void settle_sends(tqi_job *job, bool *moved)
+{
+    tqi_writing *writing = &job->writing;
+
+    for (int i = 0; i < 2; i++) {
+        int flag = 0;
+
+        if (writing->sends[i] == MPI_REQUEST_NULL)
+            continue;
+        tq_error error;
+        if (tqi_mpi_check(MPI_Test(&writing->sends[i], &flag, MPI_STATUS_IGNORE), "MPI_Test", &error))
+            tqi_job_fail(job, &error);
+        *moved |= flag != 0;
+    }
+}
+
+static int free_send(const tqi_writing *writing)
+{
+    return writing->sends[0] == MPI_REQUEST_NULL ? 0 : writing->sends[1] == MPI_REQUEST_NULL ? 1 : -1;
+}
+
+static void send_bytes(tqi_job *job, int slot, const char *bytes, size_t size)
+{
+    tq_error error;
+    int code = MPI_Isend(bytes, (int)size, MPI_BYTE, 0, TQI_TAG_TEXT, job->comm->control, &job->writing.sends[slot]);
+
+    if (tqi_mpi_check(code, "MPI_Isend", &error))
+        tqi_job_fail(job, &error);
+}
+
+/* Send the text at hand in pieces; take the next one when all of its pieces have gone; at the very end an empty message. */
+static void send_text(tqi_job *job, bool *moved)
+{
+    tqi_writing *writing = &job->writing;
+    int slot;
+
+    settle_sends(job, moved);
+    while ((slot = free_send(writing)) >= 0 && !writing->sent_end && !job->error.status) {
+        if (writing->sent < writing->sending.size) {
+            size_t left = writing->sending.size - writing->sent, size = left < SEND_BYTES ? left : SEND_BYTES;
+
+            send_bytes(job, slot, writing->sending.data + writing->sent, size);
+            writing->sent += size;
+        } else if (writing->sends[0] != MPI_REQUEST_NULL || writing->sends[1] != MPI_REQUEST_NULL) {
+            return; /* pieces of this text are still being read from its memory */
+        } else {
+            tqi_text_free(&writing->sending);
+            writing->sent = 0;
+            if (writing->taken == job->n_parts) {
+                send_bytes(job, slot, NULL, 0);
+                writing->sent_end = true;
+            } else if (!next_text(job, &writing->sending)) {
+                return;
+            }
+        }
+        *moved = true;
+    }
+}
+
+/* ---- Rank 0: receiving and writing ---- */
+
+/* Start to receive the next message of the rank whose turn it is. */
+static tq_status begin_receive(tqi_job *job, bool *moved, tq_error *error)
+{
+    tqi_writing *writing = &job->writing;
+    MPI_Message message;
+    MPI_Status probed;
+    int there = 0, size = 0;
+    int code = MPI_Improbe(writing->turn, TQI_TAG_TEXT, job->comm->control, &there, &message, &probed);
+
+    if (code != MPI_SUCCESS || !there)
+        return tqi_mpi_check(code, "MPI_Improbe", error);
+    *moved = true;
+    MPI_Get_count(&probed, MPI_BYTE, &size);
+    writing->incoming = (tqi_text){.budget = &job->budget};
+    writing->incoming.data = tqi_budget_alloc(&job->budget, (size_t)size);
+    if (!writing->incoming.data) { /* it must be received all the same: without being counted */
+        writing->incoming.budget = NULL;
+        writing->incoming.data = tqi_budget_alloc(NULL, (size_t)size);
+    }
+    if (!writing->incoming.data)
+        return tqi_fail(error, TQ_E_MPI, "no memory to receive %d bytes of output", size);
+    writing->incoming.size = writing->incoming.capacity = (size_t)size;
+    code = MPI_Imrecv(writing->incoming.data, size, MPI_BYTE, &message, &writing->receiving);
+    writing->incoming_open = true;
+    return tqi_mpi_check(code, "MPI_Imrecv", error);
+}
+
+static tq_status receive_text(tqi_job *job, bool *moved, tq_error *error)
+{
+    tqi_writing *writing = &job->writing;
+    int flag = 0;
+
+    if (!writing->incoming_open)
+        return begin_receive(job, moved, error);
+    if (writing->receiving != MPI_REQUEST_NULL) {
+        tq_status status = tqi_mpi_check(MPI_Test(&writing->receiving, &flag, MPI_STATUS_IGNORE), "MPI_Test", error);
+
+        if (status || !flag)
+            return status;
+    }
+    if (writing->output_busy)
+        return TQ_OK;
+    *moved = true;
+    writing->incoming_open = false;
+    if (writing->incoming.size == 0) { /* this rank has sent everything */
+        tqi_text_free(&writing->incoming);
+        writing->turn++;
+    } else {
+        start_output(job, writing->incoming);
+        writing->incoming = (tqi_text){0};
+    }
+    return TQ_OK;
+}
+
+static void write_out(tqi_job *job, bool *moved)
+{
+    tqi_writing *writing = &job->writing;
+    tqi_text text;
+    tq_error error;
+
+    while (!writing->output_busy && next_text(job, &text)) {
+        *moved = true;
+        if (text.size > 0)
+            start_output(job, text);
+        else
+            tqi_text_free(&text);
+    }
+    if (writing->taken < job->n_parts || job->comm->size == 1)
+        return;
+    writing->turn = writing->turn ? writing->turn : 1;
+    if (writing->turn < job->comm->size && receive_text(job, moved, &error))
+        tqi_job_fail(job, &error);
+}
+
+/* Make texts, but only a few parts ahead of what has been taken. */
+static bool make_texts(tqi_job *job)
+{
+    bool moved = false;
+    uint32_t ahead = makes_text(job) ? (uint32_t)tqi_work_limit(job) + TEXTS_MAX : job->n_parts;
+
+    while (job->next_part < job->n_parts && job->works_used < tqi_work_limit(job) && !job->error.status &&
+           job->next_part < job->writing.taken + ahead) {
+        tqi_work *work = tqi_work_new(job, write_rows);
+
+        if (!work)
+            break;
+        work->part = job->next_part++;
+        tqi_work_start(work);
+        moved = true;
+        if (tq_executor_workers(job->executor) == 0)
+            break;
+    }
+    return moved;
+}
+
+bool tqi_write_step(tqi_job *job, tqi_vote *vote)
+{
+    tqi_writing *writing = &job->writing;
+    bool moved = tqi_work_reap(job, done);
+
+    moved |= make_texts(job);
+    if (!makes_text(job)) {
+        vote->busy = job->next_part < job->n_parts || job->works_used > 0;
+        return moved;
+    }
+    if (job->comm->rank == 0)
+        write_out(job, &moved);
+    else
+        send_text(job, &moved);
+    if (job->comm->rank == 0)
+        vote->busy = writing->taken < job->n_parts || job->works_used > 0 ||
+                     (job->comm->size > 1 && writing->turn < job->comm->size);
+    else
+        vote->busy = !writing->sent_end || free_send(writing) != 0 || writing->sends[1] != MPI_REQUEST_NULL;
+    return moved;
+}
+
+void tqi_write_abandon(tqi_job *job)
+{
+    tqi_writing *writing = &job->writing;
+    tq_error ignored;
+
+    /* Rank 0 takes whatever still comes when it takes leave, so that these end. */
+    for (int i = 0; i < 2; i++)
+        if (writing->sends[i] != MPI_REQUEST_NULL)
+            tqi_comm_wait(&writing->sends[i], "MPI_Isend", &ignored);
+    if (writing->receiving != MPI_REQUEST_NULL)
+        tqi_comm_wait(&writing->receiving, "MPI_Imrecv", &ignored);
+    tqi_text_free(&writing->incoming);
+    tqi_text_free(&writing->sending);
+}
