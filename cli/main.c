@@ -1,0 +1,70 @@
+/* The tequio command: read the options, and then either become the launcher or run the job here. */
+#include "cli/launcher.h"
+#include "cli/options.h"
+#include "cli/run.h"
+#include "cli/screen.h"
+#include "cli/stats.h"
+#include "cli/world.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A file opened later must not become the standard output because that was closed. What takes the place of a closed file
+ * refuses to be read or written, as the closed one would. */
+static void open_standard_files(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY) < 0)
+            _exit(TQ_E_SYSTEM);
+}
+
+static int refuse(tq_status status, const char *why)
+{
+    if (cli_world_rank() == 0) /* all ranks were given the same command line */
+        cli_print_line(STDERR_FILENO, "tequio: %s%s", why, status == TQ_E_USAGE ? " (see tequio --help)" : "");
+    return (int)status;
+}
+
+/* Help and version are for rank 0 to print, and a full disk is no success. */
+static int print_and_exit(const cli_options *options)
+{
+    if (cli_world_rank() != 0)
+        return TQ_OK;
+    if (options->help)
+        cli_options_help(stdout);
+    else
+        printf("tequio %s\n", tq_version());
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return TQ_OK;
+    cli_print_line(STDERR_FILENO, "tequio: cannot write to the standard output: %s", strerror(errno));
+    return TQ_E_OUTPUT;
+}
+
+int main(int argc, char **argv)
+{
+    char why[512];
+    cli_options options;
+    open_standard_files();
+    if (argc == 1) {
+        cli_options_help(stderr);
+        return TQ_E_USAGE;
+    }
+    int status;
+    bool launched = cli_world_is_launched();
+    tq_status parsed = cli_options_parse(argc, argv, &options, why, sizeof why);
+    if (parsed != TQ_OK)
+        status = refuse(parsed, why);
+    else if (options.help || options.version)
+        status = print_and_exit(&options);
+    else if (launched && options.ranks_typed)
+        status = refuse(TQ_E_USAGE, "mpirun or srun has started the ranks already: leave out -n and --hostfile");
+    else if (!launched && options.stats != NULL && (parsed = cli_stats_check(options.stats, why, sizeof why)) != TQ_OK)
+        status = refuse(parsed, why);
+    else if (!launched && (options.ranks > 0 || options.hostfile != NULL))
+        status = cli_launch(&options);
+    else
+        status = cli_run(&options);
+    cli_options_free(&options);
+    return status;
+}

@@ -1,0 +1,39 @@
+/* The built-in jobs, by name. A job is one file in this folder: it is written against the public API alone, and adds itself
+ * to the list in jobs.c. The command (cli/) looks a job up, lets the user set the job's own options, and has it describe
+ * itself. Everything here is constant; any thread may read it. */
+#ifndef JOBS_JOBS_H
+#define JOBS_JOBS_H
+
+#include "jobs/option.h"
+#include <stdbool.h>
+#include <tequio/tequio.h>
+
+/* What the mapper, combiner and reducer of a built-in job get as their user pointer. */
+typedef struct jobs_context {
+    const void *settings; /* the struct that the job's option rows filled, NULL if it has none */
+} jobs_context;
+
+typedef struct jobs_entry {
+    const char *name;
+    const char *summary; /* for --help, within one line */
+
+    /* The job's own options, and the size of the struct that their offsets mean. None of the names may be an option of the
+     * command or, with another type, of another job. */
+    const option_row *rows;
+    size_t n_rows;
+    size_t settings_bytes;
+
+    /* Fill in what the job is: records, map, values, combining, reducing, names of the columns. Input, order, output and
+     * limits are the command's. False if the settings contradict each other; why (size bytes) then says so in a line. */
+    bool (*describe)(tq_job *job, const void *settings, char *why, size_t size);
+} jobs_entry;
+
+/* Job number index, in the order of --help; NULL behind the last. */
+const jobs_entry *jobs_at(size_t index);
+
+/* The job of that name, NULL if there is none. */
+const jobs_entry *jobs_find(const char *name);
+
+extern const jobs_entry jobs_wordcount;
+
+#endif
