@@ -8,6 +8,22 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
+
+enum { LARGEST_TABLE = 4 << 20 };
+
+/* The largest table of a worker: a quarter of the budget, or of this rank's part of the host's memory, for all workers
+ * together, and never more than what is still worth the walk through memory. */
+static size_t most_entries(const tqi_job *job)
+{
+    uint64_t memory = job->budget.limit;
+    int workers = tq_executor_workers(job->executor);
+
+    if (!memory)
+        memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / (uint64_t)job->comm->host_ranks;
+    uint64_t entries = memory / 4 / (uint64_t)(workers ? workers : 1) / TQI_ENTRY_COST;
+    return (size_t)(entries < 1024 ? 1024 : entries > LARGEST_TABLE ? LARGEST_TABLE : entries);
+}
 
 /* The mapper's state of a worker. Only one task at a time runs with one index, so nobody else creates it. */
 static tqi_mapper *mapper_of(tqi_work *work, int worker)
@@ -23,7 +39,7 @@ static tqi_mapper *mapper_of(tqi_work *work, int worker)
         return NULL;
     }
     tqi_reader_init(&mapper->reader, &job->budget);
-    if (tqi_emitter_init(&mapper->emitter, &job->spec, worker, tqi_job_deliver, job, &job->stop, TQI_MAP_TABLE_ENTRIES)) {
+    if (tqi_emitter_init(&mapper->emitter, &job->spec, worker, tqi_job_deliver, job, &job->stop, most_entries(job))) {
         work->error = mapper->emitter.error;
         free(mapper);
         return NULL;

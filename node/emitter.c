@@ -7,11 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Records whose slots are fetched ahead while others are looked up: enough to hide a miss of the L2 cache. */
-enum { BATCH = 32 };
-
 tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker, tqi_deliver_fn deliver, void *owner,
-                           const atomic_bool *stop, size_t table_entries)
+                           const atomic_bool *stop, size_t most_entries)
 {
     memset(emitter, 0, sizeof *emitter);
     emitter->spec = spec;
@@ -19,9 +16,12 @@ tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker
     emitter->deliver = deliver;
     emitter->owner = owner;
     emitter->stop = stop;
+    emitter->arena_bytes = most_entries * sizeof(tqi_entry) < TQI_MAP_ARENA_BYTES ? most_entries * sizeof(tqi_entry)
+                                                                                   : TQI_MAP_ARENA_BYTES;
     tqi_error_clear(&emitter->error);
+    size_t first = most_entries < TQI_MAP_FIRST_ENTRIES ? most_entries : TQI_MAP_FIRST_ENTRIES;
     tq_status status = tqi_fault("enomem-map", spec->rank) ? TQ_E_MEMORY
-                                                           : tqi_table_init(&emitter->table, spec, table_entries, false);
+                                                           : tqi_table_init(&emitter->table, spec, first, most_entries);
     if (!status)
         status = tqi_run_builder_init(&emitter->builder, spec, &spec->shape, spec->partitions);
     if (status) {
@@ -95,7 +95,7 @@ static inline tq_status add(tq_emitter *emitter, const tqi_key *key, uint64_t ha
 {
     tq_status status = tqi_table_add(&emitter->table, key, hash, number, value);
 
-    if (__builtin_expect(status == TQ_E_AGAIN || emitter->table.arena.used > TQI_MAP_ARENA_BYTES, 0)) {
+    if (__builtin_expect(status == TQ_E_AGAIN || emitter->table.arena.used > emitter->arena_bytes, 0)) {
         bool again = status == TQ_E_AGAIN;
 
         if (again || status == TQ_OK)
@@ -151,34 +151,64 @@ tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value)
     return emit(emitter, key, 0, value);
 }
 
-/* Hash and fetch a whole batch before the first look-up, so that the cache misses overlap. */
+/* What became of a batch that stopped after added records: flush if that helps, then the one it stopped at goes in alone. */
+static tq_status after_stop(tq_emitter *emitter, const tqi_record *record, tq_status status)
+{
+    if (status != TQ_E_AGAIN)
+        return describe_failed_add(emitter, status);
+    status = tqi_emitter_flush(emitter);
+    if (!status)
+        status = tqi_table_add(&emitter->table, &record->key, record->hash, record->number, record->value);
+    return !status || emitter->status ? status : describe_failed_add(emitter, status);
+}
+
+static void count_batch(tq_emitter *emitter, const tqi_record *records, size_t n, int64_t number)
+{
+    uint64_t hashes = 0;
+
+    if (emitter->spec->combine == TQ_SUM) {
+        for (size_t i = 0; i < n; i++)
+            hashes += records[i].hash;
+        emitter->emitted.records += n;
+        emitter->emitted.weight += n * (uint64_t)number;
+        emitter->emitted.check += hashes * (uint64_t)number;
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        count(emitter, records[i].hash, number, (tq_slice){NULL, 0});
+}
+
 static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
 {
-    tqi_key loaded[BATCH];
-    uint64_t hashes[BATCH];
+    tqi_record records[TQI_BATCH];
 
     for (size_t i = 0; i < n; i++) {
-        if (keys[i].size > TQI_KEY_MAX)
+        if (__builtin_expect(keys[i].size > TQI_KEY_MAX, 0))
             return fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
-        loaded[i] = load_key(emitter, keys[i]);
-        hashes[i] = hash_key(&loaded[i]);
-        tqi_table_prefetch_slot(&emitter->table, hashes[i]);
+        records[i].key = load_key(emitter, keys[i]);
+        records[i].hash = hash_key(&records[i].key);
+        records[i].number = value;
+        records[i].value = (tq_slice){NULL, 0};
     }
-    for (size_t i = 0; i < n; i++) {
-        tq_status status = add(emitter, &loaded[i], hashes[i], value, (tq_slice){NULL, 0});
+    for (size_t done = 0; done < n;) {
+        tq_status status;
 
-        if (status)
-            return status;
+        done += tqi_table_add_batch(&emitter->table, records + done, n - done, &status);
+        if (status && after_stop(emitter, &records[done++], status))
+            return emitter->status;
     }
-    return TQ_OK;
+    if (emitter->table.arena.used > emitter->arena_bytes)
+        tqi_emitter_flush(emitter);
+    count_batch(emitter, records, n, value);
+    return emitter->status;
 }
 
 tq_status tq_emit_keys_i64(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
 {
     if (emitter->spec->shape.type != TQ_I64)
         return fail(emitter, TQ_E_USER, "tq_emit_keys_i64 in a job whose values are not TQ_I64");
-    for (size_t i = 0; i < n && !emitter->status; i += BATCH)
-        emit_batch(emitter, keys + i, n - i < BATCH ? n - i : BATCH, value);
+    for (size_t i = 0; i < n && !emitter->status; i += TQI_BATCH)
+        emit_batch(emitter, keys + i, n - i < TQI_BATCH ? n - i : TQI_BATCH, value);
     return emitter->status;
 }
 

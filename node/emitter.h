@@ -11,8 +11,12 @@
 #include "node/table.h"
 #include <stdatomic.h>
 
-/* Entries of a worker's table: with its index it fills about 3/4 MiB, which leaves room in a 1 MiB L2 cache for the input. */
-enum { TQI_MAP_TABLE_ENTRIES = 16 << 10, TQI_MAP_ARENA_BYTES = 1 << 20 };
+/* A worker's table begins with so many entries, which with their index fit a 1 MiB L2 cache, and is flushed early when its keys
+ * and values take more than the arena's bound. */
+enum { TQI_MAP_FIRST_ENTRIES = 16 << 10, TQI_MAP_ARENA_BYTES = 64 << 20 };
+
+/* What one entry costs, with its share of the index. */
+enum { TQI_ENTRY_COST = sizeof(tqi_entry) + 2 * sizeof(uint64_t) };
 
 /* Take over a run. Called by workers; must be safe for several at a time. */
 typedef void (*tqi_deliver_fn)(void *owner, tqi_run *run);
@@ -20,6 +24,7 @@ typedef void (*tqi_deliver_fn)(void *owner, tqi_run *run);
 struct tq_emitter {
     const tqi_spec *spec;
     tqi_table table;
+    size_t arena_bytes; /* the arena's bound */
     tqi_run_builder builder;
     tqi_deliver_fn deliver;
     void *owner;
@@ -33,7 +38,7 @@ struct tq_emitter {
 };
 
 tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker, tqi_deliver_fn deliver, void *owner,
-                           const atomic_bool *stop, size_t table_entries);
+                           const atomic_bool *stop, size_t most_entries);
 void tqi_emitter_free(tq_emitter *emitter);
 
 /* Send everything in the table on its way. */

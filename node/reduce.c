@@ -10,15 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Records that are decoded and whose slots are fetched before the first of them is looked up. */
-enum { BATCH = 32, SMALLEST_TABLE = 64 };
-
-typedef struct decoded {
-    tqi_key key;
-    uint64_t hash;
-    int64_t number;
-    tq_slice value;
-} decoded;
+enum { SMALLEST_TABLE = 64 };
 
 static tqi_key load_key(tq_slice key)
 {
@@ -26,7 +18,7 @@ static tqi_key load_key(tq_slice key)
     return key.size > TQI_KEY_INLINE ? tqi_key_borrow_long(key.data, key.size) : tqi_key_load_padded(key.data, key.size);
 }
 
-static void count(const tqi_spec *spec, const decoded *record, tq_account *account)
+static void count(const tqi_spec *spec, const tqi_record *record, tq_account *account)
 {
     if (spec->combine == TQ_SUM)
         tqi_account_sum(account, record->hash, (uint64_t)record->number);
@@ -36,21 +28,20 @@ static void count(const tqi_spec *spec, const decoded *record, tq_account *accou
         tqi_account_record(account, record->hash, tqi_hash(record->value.data, record->value.size));
 }
 
-/* Up to BATCH records from *at on. */
-static size_t decode(const tqi_table *table, const uint8_t **at, const uint8_t *end, decoded *records)
+/* Up to TQI_BATCH records from *at on. */
+static size_t decode(const tqi_value_shape *shape, const uint8_t **at, const uint8_t *end, tqi_record *records)
 {
     size_t n = 0;
 
-    for (tq_slice key; n < BATCH; n++) {
-        decoded *record = &records[n];
+    for (tq_slice key; n < TQI_BATCH; n++) {
+        tqi_record *record = &records[n];
 
-        if (!tqi_page_next(&table->spec->shape, at, end, &key, &record->value, &record->number))
+        if (!tqi_page_next(shape, at, end, &key, &record->value, &record->number))
             break;
         record->key = load_key(key);
         record->hash = key.size > TQI_KEY_INLINE
                            ? tqi_hash_long(key.data, key.size)
                            : tqi_hash_short(record->key.word[0], record->key.word[1], key.size);
-        tqi_table_prefetch_slot(table, record->hash);
     }
     return n;
 }
@@ -59,21 +50,20 @@ static tq_status merge_page(tqi_table *table, const uint8_t *page, tq_account *a
 {
     tqi_page_header header = tqi_page_read_header(page);
     const uint8_t *at = page + TQI_PAGE_HEADER, *end = at + header.payload;
-    decoded records[BATCH];
+    tqi_record records[TQI_BATCH];
     uint64_t total = 0;
 
-    for (size_t n; (n = decode(table, &at, end, records)) != 0; total += n) {
-        for (size_t i = 0; i < n; i++) {
-            tq_status status = tqi_table_add(table, &records[i].key, records[i].hash, records[i].number,
-                                             records[i].value);
+    for (size_t n; (n = decode(&table->spec->shape, &at, end, records)) != 0; total += n) {
+        tq_status status;
 
-            if (status == TQ_E_USER)
-                return tqi_fail(error, status, "the combiner returned %d", table->user_code);
-            if (status)
-                return tqi_fail(error, status, "no memory to reduce partition %" PRIu32 " (see --memory)",
-                                header.partition);
+        tqi_table_add_batch(table, records, n, &status);
+        if (status == TQ_E_USER)
+            return tqi_fail(error, status, "the combiner returned %d", table->user_code);
+        if (status)
+            return tqi_fail(error, TQ_E_MEMORY, "no memory to reduce partition %" PRIu32 " (see --memory)",
+                            header.partition);
+        for (size_t i = 0; i < n; i++)
             count(table->spec, &records[i], account);
-        }
     }
     if (at != end || total != header.records)
         return tqi_fail(error, TQ_E_ACCOUNT, "a page of partition %" PRIu32 " is malformed", header.partition);
@@ -254,7 +244,8 @@ tq_status tqi_reduce_partition(const tqi_spec *spec, const tqi_store *store, uin
     tqi_reduce_result made = {0};
     tqi_rows groups;
     tqi_table table;
-    tq_status status = tqi_table_init(&table, spec, first_capacity(spec, store->parts[part].records), true);
+    tq_status status = tqi_table_init(&table, spec, first_capacity(spec, store->parts[part].records),
+                                      TQI_TABLE_NO_LIMIT);
 
     tqi_rows_init(&made.rows, spec->budget);
     tqi_rows_init(&groups, spec->budget);

@@ -12,11 +12,11 @@ static uint64_t *new_index(const tqi_spec *spec, size_t slots)
     return index;
 }
 
-tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, bool growing)
+tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, size_t limit)
 {
     size_t slots = 16;
 
-    *table = (tqi_table){.spec = spec, .capacity = capacity, .growing = growing};
+    *table = (tqi_table){.spec = spec, .capacity = capacity, .limit = limit};
     tqi_arena_init(&table->arena, spec->budget);
     table->entries = tqi_budget_alloc(spec->budget, capacity * sizeof *table->entries);
     if (!table->entries)
@@ -70,33 +70,37 @@ static void index_all(tqi_table *table)
     }
 }
 
-static tq_status grow(tqi_table *table)
+/* Twice the capacity. What fails leaves the table as it was. */
+static bool grow(tqi_table *table)
 {
     tqi_budget *budget = table->spec->budget;
-    size_t capacity = 2 * table->capacity;
+    size_t capacity = 2 * table->capacity, slots = 2 * (table->index_mask + 1);
+    uint64_t *index = NULL;
     tqi_entry *entries;
 
-    if (capacity >= UINT32_MAX)
-        return TQ_E_MEMORY; /* entry numbers have 32 bits; more than 4 G keys belong into more partitions */
+    if (capacity > table->limit)
+        capacity = table->limit;
+    if (capacity <= table->capacity)
+        return false;
+    if (table->index && !(index = new_index(table->spec, slots)))
+        return false;
     entries = tqi_budget_realloc(budget, table->entries, table->capacity * sizeof *entries, capacity * sizeof *entries);
-    if (!entries)
-        return TQ_E_MEMORY;
+    if (!entries) {
+        tqi_budget_free(budget, index, slots * sizeof *index);
+        return false;
+    }
     table->entries = entries;
     table->capacity = capacity;
-    if (!table->index)
-        return TQ_OK;
-    size_t slots = 2 * (table->index_mask + 1);
-    uint64_t *index = new_index(table->spec, slots);
-    if (!index)
-        return TQ_E_MEMORY;
-    free_index(table);
-    table->index = index;
-    table->index_mask = slots - 1;
-    index_all(table);
-    return TQ_OK;
+    if (index) {
+        free_index(table);
+        table->index = index;
+        table->index_mask = slots - 1;
+        index_all(table);
+    }
+    return true;
 }
 
-static bool same_key(const tqi_entry *entry, const tqi_key *key)
+static inline bool same_key(const tqi_entry *entry, const tqi_key *key)
 {
     if (entry->size != key->size || entry->word[0] != key->word[0])
         return false;
@@ -133,29 +137,25 @@ static tq_status store_value(tqi_table *table, tqi_entry *entry, int64_t number,
 /* A new entry at the end. Nothing is changed on failure. */
 static tq_status append(tqi_table *table, const tqi_key *key, uint32_t hash32, int64_t number, tq_slice value)
 {
-    if (table->n == table->capacity) {
-        tq_status status = table->growing ? grow(table) : TQ_E_AGAIN;
-
-        if (status)
-            return status;
-    }
+    if (table->n == table->capacity && !grow(table))
+        return TQ_E_AGAIN;
     tqi_entry *entry = &table->entries[table->n];
     *entry = (tqi_entry){{key->word[0], key->word[1]}, 0, hash32, (uint32_t)key->size};
     if (key->size > TQI_KEY_INLINE) {
         char *copy = tqi_arena_alloc(&table->arena, key->size);
 
         if (!copy)
-            return TQ_E_MEMORY;
+            return table->n ? TQ_E_AGAIN : TQ_E_MEMORY;
         memcpy(copy, (const void *)(uintptr_t)key->word[1], key->size);
         entry->word[1] = (uint64_t)(uintptr_t)copy;
     }
-    tq_status status = store_value(table, entry, number, value);
-    if (!status)
-        table->n++;
-    return status;
+    if (store_value(table, entry, number, value))
+        return table->n ? TQ_E_AGAIN : TQ_E_MEMORY;
+    table->n++;
+    return TQ_OK;
 }
 
-static tq_status merge(tqi_table *table, tqi_entry *entry, int64_t number, tq_slice value)
+static inline tq_status merge(tqi_table *table, tqi_entry *entry, int64_t number, tq_slice value)
 {
     const tqi_spec *spec = table->spec;
 
@@ -185,7 +185,7 @@ static tq_status merge(tqi_table *table, tqi_entry *entry, int64_t number, tq_sl
     return TQ_E_INTERNAL;
 }
 
-tq_status tqi_table_add(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
+static inline tq_status add(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
 {
     uint32_t hash32 = (uint32_t)(hash >> 32);
 
@@ -209,6 +209,36 @@ tq_status tqi_table_add(tqi_table *table, const tqi_key *key, uint64_t hash, int
     }
     table->index[slot] = (uint64_t)hash32 << 32 | table->n;
     return TQ_OK;
+}
+
+tq_status tqi_table_add(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
+{
+    return add(table, key, hash, number, value);
+}
+
+/* First every slot of the index is fetched, then the entry that it most likely leads to, then the records are added. */
+static void prefetch(const tqi_table *table, const tqi_record *records, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(&table->index[(uint32_t)(records[i].hash >> 32) & table->index_mask]);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t at = table->index[(uint32_t)(records[i].hash >> 32) & table->index_mask];
+
+        __builtin_prefetch(&table->entries[(uint32_t)(at - (at != 0))], 1);
+    }
+}
+
+size_t tqi_table_add_batch(tqi_table *table, const tqi_record *records, size_t n, tq_status *status)
+{
+    if (table->index)
+        prefetch(table, records, n);
+    *status = TQ_OK;
+    for (size_t i = 0; i < n; i++) {
+        *status = add(table, &records[i].key, records[i].hash, records[i].number, records[i].value);
+        if (__builtin_expect(*status != TQ_OK, 0))
+            return i;
+    }
+    return n;
 }
 
 void tqi_table_take(tqi_table *table, tqi_entry **entries, size_t *n, size_t *capacity, tqi_arena *arena)

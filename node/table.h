@@ -1,9 +1,9 @@
 /* The combining table: one entry a key, values merged in place.
  *
  * Entries lie densely in the order in which their keys first came; an index of 8-byte slots (hash32 | entry number + 1, 0 =
- * empty, linear probing, at most half full) leads to them. So a flush or a result reads only what is there, growing moves
- * no entry, and a miss is mostly decided in the index alone. A worker's table has a fixed capacity that fits its L2 cache and
- * is emptied when full; a table for reducing grows.
+ * empty, linear probing, at most half full) leads to them. So a flush or a result reads only what is there, and a miss is mostly
+ * decided in the index alone. A table begins small and doubles; a worker's table is emptied when it has reached its limit,
+ * or when the budget does not let it grow.
  *
  * With TQ_COMBINE_NONE there is no index: every record is an entry of its own, in order of arrival.
  *
@@ -21,29 +21,40 @@ typedef struct tqi_table {
     uint64_t *index; /* NULL: not combining */
     size_t n, capacity;
     size_t index_mask;
+    size_t limit;    /* most entries */
     uint64_t merged; /* records that were combined into an entry that was there */
-    bool growing;
     int user_code; /* what combine_fn returned when it failed */
     tqi_arena arena;
 } tqi_table;
 
-/* A table for capacity entries (at least 1). TQ_E_MEMORY. */
-tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, bool growing);
+enum { TQI_TABLE_NO_LIMIT = UINT32_MAX - 1 };
+
+/* A table for capacity entries at first (at least 1), and limit at last. TQ_E_MEMORY. */
+tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, size_t limit);
 void tqi_table_free(tqi_table *table);
 
 /* Forget all entries. */
 void tqi_table_clear(tqi_table *table);
 
 /* Merge a record. number is its value for TQ_I64, value its bytes otherwise. Key and value are copied.
- * TQ_E_AGAIN: full (never if growing), nothing was done. TQ_E_MEMORY. TQ_E_USER: combine_fn failed, see user_code. */
+ * TQ_E_AGAIN: full, nothing was done: flush and try again. TQ_E_MEMORY: full, and empty. TQ_E_USER: combine_fn failed, see
+ * user_code. */
 tq_status tqi_table_add(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value);
 
-/* Hints for a batch: the slot of a hash, and then the entry it leads to, will soon be read. */
-static inline void tqi_table_prefetch_slot(const tqi_table *table, uint64_t hash)
-{
-    if (table->index)
-        __builtin_prefetch(&table->index[(uint32_t)(hash >> 32) & table->index_mask]);
-}
+/* One record of a batch. */
+typedef struct tqi_record {
+    tqi_key key;
+    uint64_t hash;
+    int64_t number;
+    tq_slice value;
+} tqi_record;
+
+/* Records that are worth looking up together: enough to hide a cache miss. */
+enum { TQI_BATCH = 32 };
+
+/* tqi_table_add for n records, at most TQI_BATCH, in order; their cache misses overlap. Returns how many were added: less
+ * than n only if *status is not TQ_OK. */
+size_t tqi_table_add_batch(tqi_table *table, const tqi_record *records, size_t n, tq_status *status);
 
 /* Take the entries away: *entries (allocated from spec->budget, *capacity long) and *arena belong to the caller now, and the
  * table is as after tqi_table_free. */

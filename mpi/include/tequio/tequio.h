@@ -161,7 +161,8 @@ TQ_API tq_future *tq_submit(tq_cluster *cluster, const tq_job *job);
 /* The newest snapshot: on rank 0 of all ranks, elsewhere of this rank. Any thread, any time before the release. */
 TQ_API tq_status tq_job_progress(const tq_future *future, tq_progress *progress);
 
-/* What ended the job, the same on all ranks. TQ_E_AGAIN while it is not done, TQ_OK when it ended well. */
+/* What ended the job, the same on all ranks; error->status is TQ_OK when it ended well. Returns TQ_OK when *error is filled,
+ * TQ_E_AGAIN while the job is not done, TQ_E_USAGE if the future is no job's. */
 TQ_API tq_status tq_job_error(const tq_future *future, tq_error *error);
 
 /* ---- Result -------------------------------------------------------------------------------------------------------------- */

@@ -37,8 +37,8 @@ typedef struct tq_executor_options {
      * this worker cannot work: the executor is broken for good, every task not yet started fails with TQ_E_USER, and so
      * does what is submitted later (without a future: submit returns TQ_E_USER). May be NULL. */
     int (*worker_init)(int index, void *user, void **state);
-    /* Called on the worker's own thread when it ends (resize, destroy), unless its initializer failed; with max_workers =
-     * 0 inside destroy. May be NULL. */
+    /* Called on the worker's own thread when it ends (resize, destroy), unless its initializer failed; with
+     * max_workers = 0 inside destroy. May be NULL. */
     void (*worker_exit)(int index, void *user, void *state);
     void *user; /* passed to both; must outlive the executor */
 } tq_executor_options;
@@ -71,8 +71,8 @@ TQ_API int tq_executor_workers(const tq_executor *executor);
 TQ_API void tq_executor_pause(tq_executor *executor);
 TQ_API void tq_executor_resume(tq_executor *executor);
 
-/* Wait until no task is queued or running, and the callbacks of those that ran have returned. TQ_E_TIMEOUT if that was not
- * so within timeout_s seconds. Not from a task of this executor, nor from a callback on one of its workers (TQ_E_STATE). */
+/* Wait until no task is queued or running, and the callbacks of those that ran have returned. TQ_E_TIMEOUT if that was
+ * not so within timeout_s seconds. TQ_E_STATE from a task of this executor or a callback on one of its workers. */
 TQ_API tq_status tq_executor_drain(tq_executor *executor, double timeout_s);
 
 /* Take no more tasks. cancel_pending: those that have not started become cancelled; otherwise they still run (a paused
@@ -100,13 +100,13 @@ TQ_API bool tq_future_done(const tq_future *future);
 /* Wait for a final state, whichever it is. TQ_OK, or TQ_E_TIMEOUT after timeout_s seconds (0 = just look). */
 TQ_API tq_status tq_future_wait(tq_future *future, double timeout_s);
 
-/* Wait for one of n futures, and say in *index which (the lowest that is done); or for all. With n = 0, wait_any returns
- * TQ_E_USAGE and wait_all TQ_OK. TQ_E_TIMEOUT as above. wait_any may return TQ_E_MEMORY when n is more than 16. */
+/* Wait for one of n futures, and say in *index which (the lowest that is done); or for all. With n = 0, wait_any
+ * returns TQ_E_USAGE and wait_all TQ_OK. TQ_E_TIMEOUT as above. wait_any needs memory for many: TQ_E_MEMORY. */
 TQ_API tq_status tq_future_wait_any(tq_future *const *futures, size_t n, double timeout_s, size_t *index);
 TQ_API tq_status tq_future_wait_all(tq_future *const *futures, size_t n, double timeout_s);
 
-/* The outcome: TQ_OK when done; TQ_E_USER (or, for a job, its own status) when failed; TQ_E_CANCELLED; TQ_E_AGAIN while it
- * is not final. A NULL future, which is what a submission without memory gives, is TQ_E_MEMORY. */
+/* The outcome: TQ_OK when done; TQ_E_USER (or, for a job, its own status) when failed; TQ_E_CANCELLED; TQ_E_AGAIN while
+ * it is not final. A NULL future, which is what a submission without memory gives, is TQ_E_MEMORY. */
 TQ_API tq_status tq_future_status(const tq_future *future);
 
 /* What the task returned; 0 unless it failed. */
@@ -115,9 +115,9 @@ TQ_API int tq_future_code(const tq_future *future);
 /* What went wrong, one line; "" unless the future failed or was cancelled. Lives as long as the future. */
 TQ_API const char *tq_future_error(const tq_future *future);
 
-/* Ask that it does not happen. A task that has not started becomes cancelled, and true is returned, also when it had been
- * cancelled before. A running task cannot be stopped, and what is done or failed stays so: false. A job (tequio.h) takes the request while it is queued or running, answers true, and ends soon after,
- * on all ranks. */
+/* Ask that it does not happen. A task that has not started becomes cancelled, and true is returned, also when it had
+ * been cancelled before. A running task cannot be stopped, and what is done or failed stays so: false. A job (tequio.h)
+ * takes the request while it is queued or running, answers true, and ends soon after, on all ranks. */
 TQ_API bool tq_future_cancel(tq_future *future);
 
 /* Call fn(future, user) exactly once when the state is final: on the thread that made it final, or, if it is already
