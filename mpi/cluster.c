@@ -28,10 +28,13 @@ static int cores_for_rank(const tqi_comm *comm)
 static tq_status open_inside(tq_cluster *cluster)
 {
     bool inline_engine = cluster->threads == 0;
+    int length;
     tq_status status = tqi_comm_open(&cluster->comm, cluster->parent, inline_engine, &cluster->error);
 
     if (status)
         return status;
+    if (cluster->comm.collective != MPI_COMM_NULL)
+        MPI_Get_library_version(cluster->mpi_version, &length);
     int threads = cluster->threads == TQ_THREADS_AUTO ? cores_for_rank(&cluster->comm) : cluster->threads;
     tq_executor_options options = {.max_workers = threads, .queue_capacity = 4 * TQ_MAX_WORKERS};
     status = tq_executor_create(&options, &cluster->executor);
@@ -59,6 +62,7 @@ static void run(tq_cluster *cluster, tqi_job *job)
 {
     tq_future *future = job->future;
 
+    tqi_future_start(future);
     tqi_job_run(job);
     cluster->comm.broken |= tqi_pulse_broken(&job->error);
     tqi_future_drop(future); /* the engine's hold: the job may be gone now */
@@ -217,6 +221,11 @@ int tq_cluster_threads(const tq_cluster *cluster)
     return tq_executor_workers(cluster->executor);
 }
 
+const char *tq_cluster_mpi(const tq_cluster *cluster)
+{
+    return cluster->mpi_version;
+}
+
 tq_status tq_cluster_set_threads(tq_cluster *cluster, int threads)
 {
     if (cluster->threads == 0)
@@ -234,7 +243,6 @@ tq_future *tq_submit(tq_cluster *cluster, const tq_job *description)
         return NULL;
     tq_future *future = job->future;
     tqi_future_retain(future); /* the engine's hold */
-    tqi_future_start(future);
     pthread_mutex_lock(&cluster->lock);
     job->next_alive = cluster->alive;
     cluster->alive = job;

@@ -14,6 +14,7 @@ struct tq_cluster {
     MPI_Comm parent; /* MPI_COMM_NULL: the world */
     tq_status opened;
     tq_error error;
+    char mpi_version[MPI_MAX_LIBRARY_VERSION_STRING];
 
     pthread_t engine;
     pthread_mutex_t lock;

@@ -38,8 +38,8 @@ static bool copy_description(tqi_job *job, const tq_job *from)
     to->value_name = copy(from->value_name ? from->value_name : "value", &failed);
     if (!to->round_bytes)
         to->round_bytes = DEFAULT_ROUND_BYTES;
-    if (from->memory_bytes && to->round_bytes > from->memory_bytes / 8)
-        to->round_bytes = from->memory_bytes / 8 + 1;
+    if (from->memory_bytes && to->round_bytes > from->memory_bytes / 32)
+        to->round_bytes = from->memory_bytes / 32 + 1;
     return inputs && !failed;
 }
 
@@ -325,6 +325,25 @@ static tq_status take_step(tqi_job *job, const char *phase, tq_status (*take)(tq
     return error.status;
 }
 
+/* Sum up what all ranks did in phases first .. last, and report their ends. */
+static tq_status finish_phases(tqi_job *job, tq_phase first, tq_phase last)
+{
+    uint64_t numbers[3 * TQ_PHASES] = {0};
+
+    for (int p = 0; p < TQ_PHASES; p++) {
+        numbers[3 * p] = job->counts.phase[p].done;
+        numbers[3 * p + 1] = job->counts.phase[p].bytes;
+        numbers[3 * p + 2] = job->counts.phase[p].records;
+    }
+    tq_status status = tqi_comm_sum(job->comm, numbers, 3 * TQ_PHASES, &job->error);
+    for (int p = (int)first; p <= (int)last && !status; p++) {
+        tqi_phase_count final = {.done = numbers[3 * p], .bytes = numbers[3 * p + 1], .records = numbers[3 * p + 2]};
+
+        tqi_hub_finish(job->hub, (tq_phase)p, &final);
+    }
+    return status;
+}
+
 static tq_status check_description(tqi_job *job, tq_error *error)
 {
     const char *reason = wrong(&job->description);
@@ -344,10 +363,7 @@ static tq_status map_and_shuffle(tqi_job *job)
     if (status)
         return status;
     tqi_map_end(job);
-    job->reported_at = 0;
-    tqi_hub_finish(job->hub, TQ_PHASE_MAP);
-    tqi_hub_finish(job->hub, TQ_PHASE_SHUFFLE);
-    return TQ_OK;
+    return finish_phases(job, TQ_PHASE_MAP, TQ_PHASE_SHUFFLE);
 }
 
 static void free_shuffle(tqi_job *job)
@@ -368,7 +384,7 @@ static tq_status reduce(tqi_job *job)
     if (!status)
         status = take_step(job, "reduce", tqi_account_check_reduced);
     if (!status)
-        tqi_hub_finish(job->hub, TQ_PHASE_REDUCE);
+        status = finish_phases(job, TQ_PHASE_REDUCE, TQ_PHASE_REDUCE);
     free_shuffle(job);
     return status;
 }
@@ -415,9 +431,7 @@ static tq_status order_and_write(tqi_job *job)
         status = take_step(job, "write", tqi_account_check_written);
     if (!status)
         status = take_step(job, "write", commit);
-    if (!status)
-        tqi_hub_finish(job->hub, TQ_PHASE_WRITE);
-    return status;
+    return status ? status : finish_phases(job, TQ_PHASE_WRITE, TQ_PHASE_WRITE);
 }
 
 static tq_status run_stages(tqi_job *job)

@@ -23,6 +23,9 @@
 
 typedef struct tqi_job tqi_job;
 
+/* Pages beyond this part of the budget are spilled. */
+enum { TQI_STORE_PART = 4 };
+
 /* What a worker keeps from one piece of input to the next. */
 typedef struct tqi_mapper {
     tq_emitter emitter;
@@ -57,6 +60,8 @@ typedef struct tqi_mapping {
     tqi_chunk *chunk; /* or a chunk that no task has yet */
     bool asking;      /* rank 0 may have more */
     bool flushing;    /* the tasks that empty the tables are started */
+    uint64_t piece_bytes; /* of input for one task */
+    uint64_t queue_bound; /* bytes waiting in the exchange from which on no task is started */
 } tqi_mapping;
 
 /* The text of one part, between the task that made it and the one that writes or sends it. */

@@ -39,8 +39,10 @@ static tq_status choose(tqi_job *job, const char *pages, size_t size, char **cho
         const uint8_t *page = (const uint8_t *)pages + at;
         const char *broken = tqi_page_validate(page, size - at);
 
-        if (broken)
+        if (broken) {
+            tqi_rows_free(&samples);
             return tqi_fail(error, TQ_E_ACCOUNT, "%s (a sample of keys)", broken);
+        }
         status = tqi_rows_append_page(&samples, &job->spec.result_shape, page);
         at += TQI_PAGE_HEADER + (size_t)tqi_page_read_header(page).payload;
     }
@@ -113,7 +115,8 @@ tq_status tqi_order_start(tqi_job *job, tq_error *error)
         return status;
     choose_owners(job);
     job->next_part = 0;
-    status = tqi_store_init(&job->store, &job->order_spec, job->description.memory_bytes / 2, job->description.tmpdir);
+    status = tqi_store_init(&job->store, &job->order_spec, job->description.memory_bytes / TQI_STORE_PART,
+                            job->description.tmpdir);
     if (!status)
         status = tqi_exchange_init(&job->exchange, job->comm, &job->order_spec, &job->store, job->order_parts_per_rank,
                                    job->description.round_bytes);

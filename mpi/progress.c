@@ -14,6 +14,7 @@ typedef struct phase_state {
     double begin, end;
     uint64_t total, bytes_total; /* from tqi_hub_set_total; 0 = add up the ranks' */
     uint64_t shown_total;        /* the largest done + not_done so far: it never shrinks */
+    tqi_phase_count final;       /* of all ranks together; once finished */
 } phase_state;
 
 struct tqi_hub {
@@ -71,9 +72,10 @@ void tqi_hub_begin(tqi_hub *hub, tq_phase phase)
     pthread_mutex_unlock(&hub->lock);
 }
 
-void tqi_hub_finish(tqi_hub *hub, tq_phase phase)
+void tqi_hub_finish(tqi_hub *hub, tq_phase phase, const tqi_phase_count *final)
 {
     pthread_mutex_lock(&hub->lock);
+    hub->phases[phase].final = *final;
     hub->phases[phase].finished = true;
     hub->phases[phase].end = tqi_now_s();
     pthread_cond_signal(&hub->changed);
@@ -144,6 +146,11 @@ static void sum_up(tqi_hub *hub, tq_phase phase, tq_phase_progress *out)
         total = state->total;
     if (state->bytes_total)
         out->bytes_total = state->bytes_total;
+    if (state->finished) {
+        out->done = state->final.done;
+        out->bytes = out->bytes_total = state->final.bytes;
+        out->records = state->final.records;
+    }
     if (total < out->done)
         total = out->done;
     if (total > state->shown_total)

@@ -7,6 +7,7 @@
 
 /* A worker that has produced this much more than the engine has taken waits. */
 static const uint64_t MOST_RUN_BYTES = 64 << 20;
+enum { RUN_PART = 16 }; /* or of the budget */
 /* With one rank the workers wake the engine, and only the clock of a phase needs it now and then; with more, it must also look
  * for messages. */
 enum { LONGEST_REST_US = 1000, LONGEST_REST_ALONE_US = 20000, FIRST_REST_US = 20 };
@@ -126,9 +127,11 @@ void tqi_job_deliver(void *owner, tqi_run *run)
     tqi_job *job = owner;
     bool inline_engine = tq_executor_workers(job->executor) == 0;
 
+    uint64_t bound = job->budget.limit ? job->budget.limit / RUN_PART : MOST_RUN_BYTES;
+
     run->next = NULL;
     pthread_mutex_lock(&job->lock);
-    while (!inline_engine && job->run_bytes > MOST_RUN_BYTES && !atomic_load(&job->stop))
+    while (!inline_engine && job->run_bytes > bound && !atomic_load(&job->stop))
         pthread_cond_wait(&job->runs_taken, &job->lock);
     *job->runs_end = run;
     job->runs_end = &run->next;

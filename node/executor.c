@@ -162,7 +162,7 @@ static bool cancel_task(void *owner)
     announce(executor);
     pthread_mutex_unlock(&executor->lock);
     tqi_future_notify(future);
-    tq_future_release(future);
+    tqi_future_drop(future);
     return true;
 }
 
@@ -196,7 +196,7 @@ static void notify_dropped(struct task *task)
         struct task *next = task->next; /* the release may free the task */
         tq_future *future = task->future;
         tqi_future_notify(future);
-        tq_future_release(future);
+        tqi_future_drop(future);
         task = next;
     }
 }
@@ -229,7 +229,7 @@ static void run_task(const struct task *task, const tq_worker *worker)
         snprintf(message, sizeof message, "the task returned %d", code);
         tqi_future_finish(task->future, TQ_FUTURE_FAILED, TQ_E_USER, code, message);
     }
-    tq_future_release(task->future);
+    tqi_future_drop(task->future);
 }
 
 /* Take the first task of the queue and run it. Called with the lock, which is given up meanwhile. */
@@ -529,7 +529,7 @@ static tq_status submit(tq_executor *executor, tq_task_fn run, void *arg, tq_fut
         status = TQ_OK;
     }
     if (status != TQ_OK) {
-        tq_future_release(promise);
+        tqi_future_drop(promise);
         return status;
     }
     if (future != NULL)

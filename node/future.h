@@ -26,8 +26,8 @@ tq_future *tqi_future_create(bool (*cancel)(void *owner), void (*destroy)(void *
 void tqi_future_retain(tq_future *future);
 void tqi_future_drop(tq_future *future);
 
-/* From now on tq_future_release of a future that is final calls release(owner) first: to end what still uses things of the
- * caller's, such as a progress callback. tqi_future_drop does not. Called once, before the future is handed out. */
+/* From now on tq_future_release of a future that is final calls release(owner) first: to end what still uses things of
+ * the caller's, such as a progress callback. tqi_future_drop does not. Called once, before the future is handed out. */
 void tqi_future_on_release(tq_future *future, void (*release)(void *owner));
 
 /* What was passed to tqi_future_create. */

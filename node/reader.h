@@ -15,8 +15,8 @@
 #include "node/inputs.h"
 #include <tequio/mapreduce.h>
 
-/* A range is mapped in pieces of at most this much: it stays in the L2 cache between reading and mapping, and a worker looks
- * up from its work that often. */
+/* Files are read and mapped in pieces of at most this much: it stays in the L2 cache between reading and mapping, and a worker
+ * looks up from its work that often. */
 enum { TQI_PIECE_BYTES = 1 << 20 };
 
 typedef struct tqi_reader {

@@ -55,6 +55,7 @@ TQ_API void tq_cluster_close(tq_cluster *cluster);
 TQ_API int tq_cluster_rank(const tq_cluster *cluster);
 TQ_API int tq_cluster_size(const tq_cluster *cluster);
 TQ_API int tq_cluster_hosts(const tq_cluster *cluster); /* how many hosts the ranks are on */
+TQ_API const char *tq_cluster_mpi(const tq_cluster *cluster); /* the MPI library's version; "" where MPI is not called */
 TQ_API int tq_cluster_threads(const tq_cluster *cluster); /* this rank's workers now */
 
 /* Change the number of this rank's workers, also while a job runs. Not collective. TQ_E_USAGE: outside
@@ -139,7 +140,7 @@ typedef struct tq_job {
     const char *value_name;  /* TQ_JSON; NULL = "value" */
 
     uint64_t round_bytes;  /* most bytes a rank sends in one round of the shuffle; 0 = 8 MiB */
-    uint64_t memory_bytes; /* budget of this rank; 0 = no bound. Pages beyond half of it are spilled to tmpdir. */
+    uint64_t memory_bytes; /* budget of this rank; 0 = no bound. Pages beyond a quarter of it are spilled to tmpdir. */
     const char *tmpdir;    /* NULL = $TMPDIR or /tmp */
 
     double interval_s;         /* between reports; 0 = 0.5 */
