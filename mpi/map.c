@@ -84,7 +84,7 @@ static void map_piece(tqi_work *work, int worker)
 static void flush_mapper(tqi_work *work, int worker)
 {
     (void)worker;
-    if (tqi_emitter_flush(&work->mapper->emitter))
+    if (tqi_emitter_finish(&work->mapper->emitter))
         work->error = work->mapper->emitter.error;
 }
 

@@ -22,6 +22,8 @@ tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker
     size_t first = most_entries < TQI_MAP_FIRST_ENTRIES ? most_entries : TQI_MAP_FIRST_ENTRIES;
     tq_status status = tqi_fault("enomem-map", spec->rank) ? TQ_E_MEMORY
                                                            : tqi_table_init(&emitter->table, spec, first, most_entries);
+    if (!status && spec->combine == TQ_SUM)
+        tqi_table_add_front(&emitter->table); /* without one it is slower, that is all */
     if (!status)
         status = tqi_run_builder_init(&emitter->builder, spec, &spec->shape, spec->partitions);
     if (status) {
@@ -68,6 +70,13 @@ tq_status tqi_emitter_flush(tq_emitter *emitter)
     return TQ_OK;
 }
 
+tq_status tqi_emitter_finish(tq_emitter *emitter)
+{
+    while (!emitter->status && tqi_table_drain_front(&emitter->table) == TQ_E_AGAIN)
+        tqi_emitter_flush(emitter);
+    return tqi_emitter_flush(emitter);
+}
+
 static void count(tq_emitter *emitter, uint64_t hash, int64_t number, tq_slice value)
 {
     const tqi_spec *spec = emitter->spec;
@@ -91,8 +100,24 @@ static tq_status describe_failed_add(tq_emitter *emitter, tq_status status)
     return fail(emitter, status, "no memory for a key or value (see --memory)");
 }
 
+/* Count a short key in the front, if it is there. */
+static inline bool add_to_front(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number)
+{
+    if (!emitter->table.front || key->size > TQI_KEY_INLINE)
+        return false;
+    tqi_entry *slot = tqi_front_slot(&emitter->table, hash);
+    if (!tqi_front_holds(slot, key))
+        return false;
+    slot->value += (uint64_t)number;
+    emitter->table.merged++;
+    tqi_account_sum(&emitter->emitted, hash, (uint64_t)number);
+    return true;
+}
+
 static inline tq_status add(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
 {
+    if (add_to_front(emitter, key, hash, number))
+        return TQ_OK;
     tq_status status = tqi_table_add(&emitter->table, key, hash, number, value);
 
     if (__builtin_expect(status == TQ_E_AGAIN || emitter->table.arena.used > emitter->arena_bytes, 0)) {
@@ -162,44 +187,63 @@ static tq_status after_stop(tq_emitter *emitter, const tqi_record *record, tq_st
     return !status || emitter->status ? status : describe_failed_add(emitter, status);
 }
 
-static void count_batch(tq_emitter *emitter, const tqi_record *records, size_t n, int64_t number)
+/* Add n records to the table, whatever it takes. */
+static void add_records(tq_emitter *emitter, const tqi_record *records, size_t n)
 {
-    uint64_t hashes = 0;
-
-    if (emitter->spec->combine == TQ_SUM) {
-        for (size_t i = 0; i < n; i++)
-            hashes += records[i].hash;
-        emitter->emitted.records += n;
-        emitter->emitted.weight += n * (uint64_t)number;
-        emitter->emitted.check += hashes * (uint64_t)number;
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
-        count(emitter, records[i].hash, number, (tq_slice){NULL, 0});
-}
-
-static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
-{
-    tqi_record records[TQI_BATCH];
-
-    for (size_t i = 0; i < n; i++) {
-        if (__builtin_expect(keys[i].size > TQI_KEY_MAX, 0))
-            return fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
-        records[i].key = load_key(emitter, keys[i]);
-        records[i].hash = hash_key(&records[i].key);
-        records[i].number = value;
-        records[i].value = (tq_slice){NULL, 0};
-    }
     for (size_t done = 0; done < n;) {
         tq_status status;
 
         done += tqi_table_add_batch(&emitter->table, records + done, n - done, &status);
         if (status && after_stop(emitter, &records[done++], status))
-            return emitter->status;
+            return;
     }
     if (emitter->table.arena.used > emitter->arena_bytes)
         tqi_emitter_flush(emitter);
-    count_batch(emitter, records, n, value);
+}
+
+/* The sums of a batch whose values are all the same. What the front holds is counted there; the rest is kept in records, and
+ * that without a branch on which it is. Returns how many are kept. */
+static size_t sum_in_front(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
+{
+    tqi_record *records = emitter->batch;
+    uint64_t hashes = 0;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        tqi_record *record = &records[kept];
+
+        record->key = load_key(emitter, keys[i]);
+        record->hash = hash_key(&record->key);
+        hashes += record->hash;
+        tqi_entry *slot = tqi_front_slot(&emitter->table, record->hash);
+        uint64_t found = tqi_front_holds(slot, &record->key);
+        slot->value += (uint64_t)value & (0 - found);
+        kept += 1 - (size_t)found;
+    }
+    emitter->table.merged += n - kept;
+    emitter->emitted.records += n;
+    emitter->emitted.weight += n * (uint64_t)value;
+    emitter->emitted.check += hashes * (uint64_t)value;
+    return kept;
+}
+
+static size_t keep_all(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
+{
+    for (size_t i = 0; i < n; i++) {
+        emitter->batch[i].key = load_key(emitter, keys[i]);
+        emitter->batch[i].hash = hash_key(&emitter->batch[i].key);
+        count(emitter, emitter->batch[i].hash, value, (tq_slice){NULL, 0});
+    }
+    return n;
+}
+
+static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
+{
+    for (size_t i = 0; i < n; i++)
+        if (__builtin_expect(keys[i].size > TQI_KEY_MAX, 0))
+            return fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
+    size_t kept = emitter->table.front ? sum_in_front(emitter, keys, n, value) : keep_all(emitter, keys, n, value);
+    add_records(emitter, emitter->batch, kept);
     return emitter->status;
 }
 
@@ -207,6 +251,8 @@ tq_status tq_emit_keys_i64(tq_emitter *emitter, const tq_slice *keys, size_t n, 
 {
     if (emitter->spec->shape.type != TQ_I64)
         return fail(emitter, TQ_E_USER, "tq_emit_keys_i64 in a job whose values are not TQ_I64");
+    for (size_t i = 0; i < TQI_BATCH; i++)
+        emitter->batch[i].number = value;
     for (size_t i = 0; i < n && !emitter->status; i += TQI_BATCH)
         emit_batch(emitter, keys + i, n - i < TQI_BATCH ? n - i : TQI_BATCH, value);
     return emitter->status;

@@ -35,14 +35,16 @@ struct tq_emitter {
     tq_error error;   /* says more if status is not TQ_OK */
     char reason[sizeof(((tq_error *)0)->message)]; /* from tq_emit_fail */
     const char *padded_begin, *padded_end; /* keys inside may be read with slack */
+    tqi_record batch[TQI_BATCH];           /* room for tq_emit_keys_i64 */
 };
 
 tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker, tqi_deliver_fn deliver, void *owner,
                            const atomic_bool *stop, size_t most_entries);
 void tqi_emitter_free(tq_emitter *emitter);
 
-/* Send everything in the table on its way. */
+/* Send the table's entries on their way; finish also what its front holds. */
 tq_status tqi_emitter_flush(tq_emitter *emitter);
+tq_status tqi_emitter_finish(tq_emitter *emitter);
 
 /* Run the job's mapper over a row of whole records, whose memory has TQI_KEY_SLACK readable bytes behind it. What fails is
  * described in emitter->error. */

@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FRONT_BYTES = sizeof(tqi_entry) << TQI_FRONT_BITS };
+/* A key whose sum passes a multiple of this asks for a place in the front; one that has gathered as much there since keeps it. */
+static const uint64_t HOT = 64;
+
 static uint64_t *new_index(const tqi_spec *spec, size_t slots)
 {
     uint64_t *index = tqi_budget_alloc(spec->budget, slots * sizeof *index);
@@ -47,6 +51,8 @@ void tqi_table_free(tqi_table *table)
     tqi_budget_free(table->spec->budget, table->entries, table->capacity * sizeof *table->entries);
     table->entries = NULL;
     free_index(table);
+    tqi_budget_free(table->spec->budget, table->front, FRONT_BYTES);
+    table->front = NULL;
     tqi_arena_free(&table->arena);
     table->n = table->capacity = 0;
 }
@@ -155,15 +161,57 @@ static tq_status append(tqi_table *table, const tqi_key *key, uint32_t hash32, i
     return TQ_OK;
 }
 
+static inline tq_status add(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value);
+
+/* Move a front entry's sum into the table. All the records in it were counted as merged; now one of them is a record again. */
+static tq_status drain_slot(tqi_table *table, tqi_entry *slot)
+{
+    tqi_key key = {{slot->word[0], slot->word[1]}, slot->size};
+
+    if (slot->size == TQI_FRONT_EMPTY || slot->value == 0)
+        return TQ_OK;
+    tq_status status = add(table, &key, (uint64_t)slot->hash32 << 32, (int64_t)slot->value, (tq_slice){NULL, 0});
+    if (status)
+        return status;
+    table->merged--;
+    slot->value = 0;
+    return TQ_OK;
+}
+
+/* The entry is hot: give it its place in the front, unless one that is as hot has it. That one is drained, and must prove
+ * itself again until the next time. */
+static __attribute__((noinline)) void promote(tqi_table *table, const tqi_entry *entry)
+{
+    tqi_entry *slot = &table->front[entry->hash32 >> (32 - TQI_FRONT_BITS)];
+    tqi_entry hot = *entry;
+    bool keeps = slot->size != TQI_FRONT_EMPTY && slot->value >= HOT;
+    tqi_entry *front = table->front;
+
+    if (hot.size > TQI_KEY_INLINE)
+        return;
+    table->front = NULL; /* draining merges, and must not lead back here */
+    tq_status status = drain_slot(table, slot);
+    table->front = front;
+    if (status || keeps)
+        return;
+    hot.value = 0;
+    *slot = hot;
+}
+
 static inline tq_status merge(tqi_table *table, tqi_entry *entry, int64_t number, tq_slice value)
 {
     const tqi_spec *spec = table->spec;
 
     table->merged++;
     switch (spec->combine) {
-    case TQ_SUM:
+    case TQ_SUM: {
+        uint64_t before = entry->value;
+
         entry->value += (uint64_t)number;
+        if (__builtin_expect((before ^ entry->value) >= HOT, 0) && table->front)
+            promote(table, entry);
         return TQ_OK;
+    }
     case TQ_MIN:
         if (number < (int64_t)entry->value)
             entry->value = (uint64_t)number;
@@ -239,6 +287,33 @@ size_t tqi_table_add_batch(tqi_table *table, const tqi_record *records, size_t n
             return i;
     }
     return n;
+}
+
+tq_status tqi_table_add_front(tqi_table *table)
+{
+    tqi_entry *front = tqi_budget_alloc(table->spec->budget, FRONT_BYTES);
+
+    if (!front)
+        return TQ_E_MEMORY;
+    memset(front, 0, FRONT_BYTES);
+    for (size_t i = 0; i < (size_t)1 << TQI_FRONT_BITS; i++)
+        front[i].size = TQI_FRONT_EMPTY;
+    table->front = front;
+    return TQ_OK;
+}
+
+tq_status tqi_table_drain_front(tqi_table *table)
+{
+    tqi_entry *front = table->front;
+    tq_status status = TQ_OK;
+
+    if (!front)
+        return TQ_OK;
+    table->front = NULL;
+    for (size_t i = 0; i < (size_t)1 << TQI_FRONT_BITS && !status; i++)
+        status = drain_slot(table, &front[i]);
+    table->front = front;
+    return status;
 }
 
 void tqi_table_take(tqi_table *table, tqi_entry **entries, size_t *n, size_t *capacity, tqi_arena *arena)
