@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Partitions: so many that one fits a cache when it is reduced, and that each rank has some to balance with. */
-enum { FEWEST_PARTITIONS = 128, FEWEST_PER_RANK = 4, MOST_PARTITIONS = 16384 };
-static const uint64_t BYTES_PER_PARTITION = 64 << 20;
+/* Partitions: so many that one fits a cache when it is reduced, and that each rank has some to balance with. A small input needs
+ * few; how much a stream holds is not known. */
+enum { MANY_PARTITIONS = 128, FEWEST_PER_RANK = 4, MOST_PARTITIONS = 16384 };
+static const uint64_t BYTES_PER_PARTITION = 64 << 20, SMALL_BYTES_PER_PARTITION = 256 << 10;
 
 /* What must be the same on all ranks, travelling as it is, with the packed inputs behind it. */
 typedef struct plan_header {
@@ -28,12 +29,12 @@ static uint64_t fingerprint(const tq_job *job)
     return tqi_hash_long(parts, sizeof parts);
 }
 
-static uint64_t parts_per_rank(uint64_t bytes, uint64_t ranks)
+static uint64_t parts_per_rank(const tqi_inputs *inputs, uint64_t ranks)
 {
-    uint64_t wanted = bytes / BYTES_PER_PARTITION;
+    uint64_t wanted = inputs->bytes / BYTES_PER_PARTITION, small = inputs->bytes / SMALL_BYTES_PER_PARTITION;
 
-    if (wanted < FEWEST_PARTITIONS)
-        wanted = FEWEST_PARTITIONS;
+    if (wanted < MANY_PARTITIONS)
+        wanted = inputs->streams || small > MANY_PARTITIONS ? MANY_PARTITIONS : small;
     if (wanted > MOST_PARTITIONS)
         wanted = MOST_PARTITIONS;
     uint64_t each = (wanted + ranks - 1) / ranks;
@@ -53,7 +54,7 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
     status = tqi_inputs_pack(&job->inputs, &packed, &packed_size);
     if (status)
         return tqi_fail_memory(error, job->inputs.n * sizeof(tqi_file), "the list of files");
-    plan_header header = {fingerprint(asked), parts_per_rank(job->inputs.bytes, (uint64_t)job->comm->size),
+    plan_header header = {fingerprint(asked), parts_per_rank(&job->inputs, (uint64_t)job->comm->size),
                           asked->round_bytes, workers};
     *size = sizeof header + packed_size;
     *bytes = malloc(*size);
