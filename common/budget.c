@@ -1,22 +1,22 @@
 #include "common/budget.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-/* Blocks from this size on are worth huge pages: their first touch is four times faster, and random access to them misses the
- * TLB less. */
+/* Large blocks are worth huge pages: their first touch is four times faster, and random access to them misses the TLB less. */
 enum { HUGE_PAGE = 2 << 20 };
 
 bool tqi_budget_take(tqi_budget *budget, uint64_t bytes)
 {
     if (!budget)
         return true;
-    uint64_t before = atomic_fetch_add_explicit(&budget->used, bytes, memory_order_relaxed);
-    if (budget->limit == 0 || before + bytes <= budget->limit)
-        return true;
-    atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_relaxed);
-    return false;
+    uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+    do { /* not add and take back: that would refuse others what they may have */
+        if (budget->limit && (bytes > budget->limit || used > budget->limit - bytes))
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
 }
 
 void tqi_budget_give(tqi_budget *budget, uint64_t bytes)
@@ -25,14 +25,15 @@ void tqi_budget_give(tqi_budget *budget, uint64_t bytes)
         atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_relaxed);
 }
 
-static void *allocate(size_t bytes)
+/* Ask for huge pages inside a block. What malloc makes of a large one is a mapping of its own, which realloc moves without
+ * copying. */
+static void *advise(void *memory, size_t bytes)
 {
-    if (bytes < 2 * (size_t)HUGE_PAGE || bytes > SIZE_MAX - HUGE_PAGE)
-        return malloc(bytes ? bytes : 1);
-    bytes = (bytes + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
-    void *memory = aligned_alloc(HUGE_PAGE, bytes);
-    if (memory)
-        madvise(memory, bytes, MADV_HUGEPAGE);
+    uintptr_t begin = ((uintptr_t)memory + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+    uintptr_t end = ((uintptr_t)memory + bytes) & ~(uintptr_t)(HUGE_PAGE - 1);
+
+    if (memory && end > begin)
+        madvise((void *)begin, end - begin, MADV_HUGEPAGE);
     return memory;
 }
 
@@ -42,7 +43,7 @@ void *tqi_budget_alloc(tqi_budget *budget, size_t bytes)
 
     if (!tqi_budget_take(budget, bytes))
         return NULL;
-    memory = allocate(bytes);
+    memory = advise(malloc(bytes ? bytes : 1), bytes);
     if (!memory)
         tqi_budget_give(budget, bytes);
     return memory;
@@ -50,12 +51,17 @@ void *tqi_budget_alloc(tqi_budget *budget, size_t bytes)
 
 void *tqi_budget_realloc(tqi_budget *budget, void *memory, size_t old_bytes, size_t bytes)
 {
-    void *moved = tqi_budget_alloc(budget, bytes);
+    void *moved;
 
-    if (!moved || !memory)
-        return moved;
-    memcpy(moved, memory, old_bytes < bytes ? old_bytes : bytes);
-    tqi_budget_free(budget, memory, old_bytes);
+    if (!memory)
+        return tqi_budget_alloc(budget, bytes);
+    if (bytes > old_bytes && !tqi_budget_take(budget, bytes - old_bytes))
+        return NULL;
+    moved = advise(realloc(memory, bytes ? bytes : 1), bytes);
+    if (!moved && bytes > old_bytes)
+        tqi_budget_give(budget, bytes - old_bytes);
+    if (moved && bytes < old_bytes)
+        tqi_budget_give(budget, old_bytes - bytes);
     return moved;
 }
 

@@ -83,7 +83,7 @@ static tq_status open_current(tqi_feeder *feeder, tq_error *error)
     if (strcmp(path, "-") == 0)
         feeder->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
     else
-        feeder->fd = open(path, O_RDONLY | O_CLOEXEC);
+        feeder->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not hold us up */
     if (feeder->fd < 0)
         return tqi_fail_file(error, TQ_E_INPUT, path, "%s", strerror(errno));
     return TQ_OK;

@@ -98,7 +98,7 @@ static tq_status walk(tqi_inputs *inputs, const char *folder, tq_error *error)
     return status;
 }
 
-static tq_status take_path(tqi_inputs *inputs, const char *path, bool recursive, tq_error *error);
+static tq_status take_path(tqi_inputs *inputs, const char *path, bool recursive, bool expand, tq_error *error);
 
 static tq_status take_pattern(tqi_inputs *inputs, const char *pattern, bool recursive, tq_error *error)
 {
@@ -111,19 +111,20 @@ static tq_status take_pattern(tqi_inputs *inputs, const char *pattern, bool recu
     if (code != 0)
         return tqi_fail_file(error, TQ_E_INPUT, pattern, "cannot expand this pattern");
     for (size_t i = 0; i < found.gl_pathc && !status; i++)
-        status = take_path(inputs, found.gl_pathv[i], recursive, error);
+        status = take_path(inputs, found.gl_pathv[i], recursive, false, error);
     globfree(&found);
     return status;
 }
 
-static tq_status take_path(tqi_inputs *inputs, const char *path, bool recursive, tq_error *error)
+/* expand: the path may be a pattern, rather than what a pattern found. */
+static tq_status take_path(tqi_inputs *inputs, const char *path, bool recursive, bool expand, tq_error *error)
 {
     struct stat info;
 
     if (strcmp(path, "-") == 0)
         return add_file(inputs, path, NULL, error);
     if (stat(path, &info) != 0) {
-        if (errno == ENOENT && strpbrk(path, "*?["))
+        if (expand && errno == ENOENT && strpbrk(path, "*?["))
             return take_pattern(inputs, path, recursive, error);
         return tqi_fail_file(error, TQ_E_INPUT, path, "%s", path[0] ? strerror(errno) : "an empty name");
     }
@@ -145,7 +146,7 @@ tq_status tqi_inputs_expand(tqi_inputs *inputs, const char *const *paths, size_t
     tq_status status = TQ_OK;
 
     for (size_t i = 0; i < n && !status; i++)
-        status = take_path(&made, paths[i], recursive, error);
+        status = take_path(&made, paths[i], recursive, true, error);
     if (status)
         tqi_inputs_free(&made);
     else
