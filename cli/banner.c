@@ -167,6 +167,25 @@ static void read_no_connection(const char *text, const char *hostfile, cli_verdi
              word_after(text, "target node: ", host, sizeof host));
 }
 
+/* Often an echo of a host that is lost; mpirun then says so later. */
+static void read_no_tcp(const char *text, const char *hostfile, cli_verdict *verdict)
+{
+    (void)hostfile;
+    char host[128];
+    verdict->status = TQ_E_MPI;
+    snprintf(verdict->message, sizeof verdict->message, "host %s cannot reach another host of the run by TCP",
+             word_after(text, "Local host: ", host, sizeof host));
+}
+
+static void read_disconnected(const char *text, const char *hostfile, cli_verdict *verdict)
+{
+    (void)hostfile;
+    char host[128];
+    verdict->status = TQ_E_MPI;
+    snprintf(verdict->message, sizeof verdict->message, "a rank on host %s is gone: its connection broke",
+             word_after(text, "Peer host: ", host, sizeof host));
+}
+
 static const struct {
     const char *phrase;
     read_fn read;
@@ -187,6 +206,8 @@ static const struct {
     {"could not change to the specified working directory", read_no_folder},
     {"is unable to establish a communication connection", read_no_connection},
     {"does not know how to route a message", read_no_connection},
+    {"failed to TCP connect to a peer MPI process", read_no_tcp},
+    {"peer process has unexpectedly disconnected", read_disconnected},
     /* What says nothing that the others do not. */
     {"terminated normally, but", read_nothing},
     {"has exited before it received notification that all started processes had terminated", read_nothing},
@@ -194,12 +215,15 @@ static const struct {
     {"is in the process of killing a job", read_nothing},
 };
 
-/* A death by signal says more than the rest, and the first of a kind more than those it drew along. */
+/* A death by signal says more than the rest, a loss more than what may follow from one, and the first of a kind more than
+ * those it drew along. */
 static int weight_of(const cli_verdict *verdict)
 {
     if (verdict->status == TQ_OK)
         return 0;
-    return verdict->signal != 0 ? 3 : verdict->exit_code == 0 ? 2 : 1;
+    if (verdict->signal != 0)
+        return 3;
+    return verdict->status == TQ_E_RANK_LOST && verdict->exit_code == 0 ? 2 : 1;
 }
 
 static void squeeze(const char *from, char *to)

@@ -4,15 +4,20 @@
 /* The speed is an exponential mean over about this time: long enough to be calm, short enough to follow a change. */
 static const double memory_s = 8;
 
-/* Bytes say more than splits where both are known: splits are few, and not of one size. */
-static double fraction_of(const tq_phase_progress *p, bool *known)
+bool cli_counts_bytes(tq_phase phase)
+{
+    return phase == TQ_PHASE_MAP || phase == TQ_PHASE_SHUFFLE;
+}
+
+/* Of the input, bytes say more than splits: these are few, and not of one size. */
+static double fraction_of(const tq_phase_progress *p, int phase, bool *known)
 {
     double total = (double)p->done + (double)p->not_done;
     *known = p->finished || total > 0;
     if (p->finished)
         return 1;
     double fraction = total > 0 ? (double)p->done / total : 0;
-    if (p->bytes_total > 0)
+    if (phase == TQ_PHASE_MAP && p->bytes_total > 0)
         fraction = (double)p->bytes / (double)p->bytes_total;
     return fraction < 0.999 ? fraction : 0.999;
 }
@@ -20,8 +25,8 @@ static double fraction_of(const tq_phase_progress *p, bool *known)
 static void update_phase(cli_estimate *estimate, int i, const tq_phase_progress *p)
 {
     cli_phase_estimate *e = &estimate->phase[i];
-    e->fraction = fraction_of(p, &e->known);
-    e->rate_in_bytes = p->bytes > 0 || p->bytes_total > 0;
+    e->fraction = fraction_of(p, i, &e->known);
+    e->rate_in_bytes = cli_counts_bytes((tq_phase)i) || p->bytes > 0;
     double amount = e->rate_in_bytes ? (double)p->bytes : (double)p->done;
     e->left_s = -1;
     if (p->finished) {

@@ -23,6 +23,9 @@ typedef struct cli_estimate {
     } track[TQ_PHASES];
 } cli_estimate;
 
+/* Whether bytes are what a phase's work is measured by; otherwise its items are. */
+bool cli_counts_bytes(tq_phase phase);
+
 /* Take a new snapshot into account. estimate is all zero before the first. */
 void cli_estimate_update(cli_estimate *estimate, const tq_progress *progress);
 

@@ -2,6 +2,7 @@
 #include "cli/banner.h"
 #include "cli/link.h"
 #include "cli/mpirun.h"
+#include "cli/orphans.h"
 #include "cli/progress.h"
 #include "cli/pump.h"
 #include <errno.h>
@@ -18,10 +19,12 @@
 
 /* After being asked to cancel, the ranks have this long; then mpirun is told to end them, and at last is ended itself. */
 static const double ask_s = 2, terminate_s = 4;
+static const double hello_s = 0.3;        /* ranks that are still starting have this long until they can be asked */
 static const double same_request_s = 0.2; /* a signal to the process and to its group is one request */
 static const double tick_s = 1;           /* between looks at the clock and the screen */
 static const double block_s = 0.3;        /* mpirun writes its blocks in one go: what is still open then is a rank's text */
 static const double drain_s = 2;          /* for what is left in the pipes when mpirun has ended */
+static const double orphan_s = 0.8;       /* for ranks that outlive mpirun: they end by themselves after 0.7 s */
 
 typedef enum stage { RUNNING, ASKED, TERMINATED, KILLED } stage;
 
@@ -67,6 +70,27 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+/* ---- Stopping them ------------------------------------------------------------------------------------------------------- */
+
+/* Open MPI forwards SIGUSR1 to the ranks, where it means: cancel. Before they catch it, it would kill them. */
+static void ask(launcher *l)
+{
+    if (l->child > 0 && l->ranks_listen)
+        kill(l->child, SIGUSR1);
+}
+
+/* The next harsher step. */
+static void escalate(launcher *l)
+{
+    if (l->stage < KILLED)
+        l->stage++;
+    l->stage_at = now();
+    if (l->stage == ASKED)
+        ask(l);
+    else if (l->child > 0)
+        kill(l->child, l->stage == TERMINATED ? SIGTERM : SIGKILL);
+}
+
 /* ---- What the ranks say ------------------------------------------------------------------------------------------------ */
 
 static void pass_line(const char *line, size_t size, void *user)
@@ -82,7 +106,11 @@ static void take_frame(launcher *l, const char *text)
     if (!cli_frame_parse(text, &frame))
         return;
     switch (frame.kind) {
-    case FRAME_HELLO: l->ranks_listen = true; break;
+    case FRAME_HELLO:
+        l->ranks_listen = true;
+        if (l->stage == ASKED) /* too early then */
+            ask(l);
+        break;
     case FRAME_SNAPSHOT: cli_progress_update(l->progress, &frame.progress, frame.phase); break;
     case FRAME_END: l->end_status = frame.status; break;
     }
@@ -134,19 +162,7 @@ static void read_errors(launcher *l)
     }
 }
 
-/* ---- Signals ------------------------------------------------------------------------------------------------------------- */
-
-/* The next harsher step. Open MPI forwards SIGUSR1 to the ranks, where it means: cancel. */
-static void escalate(launcher *l)
-{
-    if (l->stage < KILLED)
-        l->stage++;
-    if (l->stage == ASKED && !l->ranks_listen)
-        l->stage = TERMINATED;
-    l->stage_at = now();
-    if (l->child > 0)
-        kill(l->child, l->stage == ASKED ? SIGUSR1 : l->stage == TERMINATED ? SIGTERM : SIGKILL);
-}
+/* ---- Signals and time ---------------------------------------------------------------------------------------------------- */
 
 static void reap(launcher *l)
 {
@@ -172,8 +188,8 @@ static void take_signals(launcher *l)
 static void look_at_clock(launcher *l)
 {
     double t = now();
-    if (l->child > 0 && ((l->stage == ASKED && t - l->stage_at > ask_s) ||
-                         (l->stage == TERMINATED && t - l->stage_at > terminate_s)))
+    double patience_s = l->stage == TERMINATED ? terminate_s : l->ranks_listen ? ask_s : hello_s;
+    if (l->child > 0 && (l->stage == ASKED || l->stage == TERMINATED) && t - l->stage_at > patience_s)
         escalate(l);
     if (cli_banner_holds(l->banner) && t - l->line_at > block_s)
         cli_banner_flush(l->banner);
@@ -323,6 +339,7 @@ static tq_status start(launcher *l, const cli_mpirun *mpirun)
     bool ready = l->signals >= 0 && open_output(l) && open_input(l, &input) && make_pipe(&output_from, &output) &&
                  make_pipe(&l->errors, &errors);
     if (ready) {
+        cli_orphans_adopt();
         cli_pump_open(&l->forwarded, output_from, STDOUT_FILENO, true);
         l->child = cli_mpirun_start(mpirun, link, input, output, errors);
     }
@@ -383,6 +400,10 @@ static int judge(launcher *l, const char **message)
         *message = "lost the connection to a host and with it the ranks there";
         return TQ_E_RANK_LOST;
     }
+    if (WIFSIGNALED(l->child_status)) {
+        *message = "mpirun was killed, and the ranks with it";
+        return TQ_E_RANK_LOST;
+    }
     if (code > 0 && code < 125 && l->printed)
         return code;
     *message = code == 0 ? "mpirun ended, but rank 0 never said how the run went" : "mpirun failed and gave no reason";
@@ -437,6 +458,7 @@ int cli_launch(const cli_options *options)
     status = l->banner != NULL ? (int)start(l, &mpirun) : (int)TQ_E_MEMORY;
     if (status == TQ_OK) {
         loop(l);
+        cli_orphans_end(mpirun.self, orphan_s);
         status = end(l);
     } else {
         cli_progress_close(l->progress, false);

@@ -41,6 +41,18 @@ static int print_and_exit(const cli_options *options)
     return TQ_E_OUTPUT;
 }
 
+/* Better now than after hours. Of several ranks none can tell for rank 0's host. */
+static tq_status check_stats(const cli_options *options, bool launched, char *why, size_t size)
+{
+    if (options->stats == NULL)
+        return TQ_OK;
+    if (strcmp(options->stats, "-") == 0) {
+        snprintf(why, size, "--stats takes a file, not -");
+        return TQ_E_USAGE;
+    }
+    return launched ? TQ_OK : cli_stats_check(options->stats, why, size);
+}
+
 int main(int argc, char **argv)
 {
     char why[512];
@@ -59,7 +71,7 @@ int main(int argc, char **argv)
         status = print_and_exit(&options);
     else if (launched && options.ranks_typed)
         status = refuse(TQ_E_USAGE, "mpirun or srun has started the ranks already: leave out -n and --hostfile");
-    else if (!launched && options.stats != NULL && (parsed = cli_stats_check(options.stats, why, sizeof why)) != TQ_OK)
+    else if ((parsed = check_stats(&options, launched, why, sizeof why)) != TQ_OK)
         status = refuse(parsed, why);
     else if (!launched && (options.ranks > 0 || options.hostfile != NULL))
         status = cli_launch(&options);

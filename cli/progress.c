@@ -32,8 +32,10 @@ static cli_renderer *choose(const cli_options *options, bool *draws)
     cli_progress_mode mode = (cli_progress_mode)options->progress;
     bool asked = mode != PROGRESS_AUTO;
     bool cannot_draw = isatty(STDERR_FILENO) == 1 && !screen.terminal; /* TERM=dumb */
+    /* Where the user types, bars would be drawn into the text. */
+    bool types = isatty(STDIN_FILENO) == 1 && cli_options_read_stdin(options);
     if (mode == PROGRESS_AUTO)
-        mode = screen.terminal ? PROGRESS_BAR : PROGRESS_LINES;
+        mode = screen.terminal && !types ? PROGRESS_BAR : PROGRESS_LINES;
     if (mode == PROGRESS_BAR && cannot_draw)
         mode = PROGRESS_LINES;
     *draws = mode == PROGRESS_BAR;

@@ -7,14 +7,9 @@ static const double behind_share = 0.7; /* of what the others have done */
 
 const char *cli_phase_unit(tq_phase phase)
 {
-    switch (phase) {
-    case TQ_PHASE_MAP: return "splits";
-    case TQ_PHASE_SHUFFLE: return "bytes";
-    case TQ_PHASE_REDUCE: return "parts";
-    case TQ_PHASE_WRITE: return "rows";
-    case TQ_PHASES: break;
-    }
-    return "items";
+    static const char *const units[TQ_PHASES] = {[TQ_PHASE_MAP] = "splits", [TQ_PHASE_SHUFFLE] = "bytes",
+                                                 [TQ_PHASE_REDUCE] = "parts", [TQ_PHASE_WRITE] = "rows"};
+    return units[phase];
 }
 
 const char *cli_trouble(const tq_progress *progress, const cli_estimate *estimate, char *text, size_t size)

@@ -89,12 +89,12 @@ static void put_amount(frame *f, const tq_phase_progress *p, tq_phase phase)
         cli_bytes(p->bytes, amount, sizeof amount);
     else if (p->finished)
         snprintf(amount, sizeof amount, "%s %s", cli_count(p->done, done, sizeof done), cli_phase_unit(phase));
-    else if (p->bytes_total > 0)
+    else if (cli_counts_bytes(phase) && p->bytes_total > 0)
         cli_bytes_of(p->bytes, p->bytes_total, amount, sizeof amount);
-    else if (phase == TQ_PHASE_SHUFFLE)
-        cli_bytes_of(p->done, p->done + p->not_done, amount, sizeof amount);
-    else if (p->bytes > 0 && phase == TQ_PHASE_MAP)
+    else if (cli_counts_bytes(phase))
         cli_bytes(p->bytes, amount, sizeof amount);
+    else if (p->done + p->not_done == 0)
+        amount[0] = '\0';
     else
         snprintf(amount, sizeof amount, "%s/%s %s", cli_count(p->done, done, sizeof done),
                  cli_count(p->done + p->not_done, total, sizeof total), cli_phase_unit(phase));

@@ -26,9 +26,9 @@ static void append(char *text, size_t size, size_t *used, const char *separator,
 static void amount_of(const tq_phase_progress *p, tq_phase phase, char *text, size_t size)
 {
     char done[32], total[32];
-    if (p->bytes_total > 0 && !p->finished)
+    if (cli_counts_bytes(phase) && p->bytes_total > 0 && !p->finished)
         cli_bytes_of(p->bytes, p->bytes_total, text, size);
-    else if (p->bytes > 0)
+    else if (cli_counts_bytes(phase) || (p->bytes > 0 && p->finished))
         cli_bytes(p->bytes, text, size);
     else if (p->finished)
         snprintf(text, size, "%s %s", cli_count(p->done, done, sizeof done), cli_phase_unit(phase));
@@ -49,7 +49,7 @@ static void rate_of(const cli_phase_estimate *e, char *text, size_t size)
 static void print_running(lines_renderer *self, const tq_progress *progress, tq_phase phase, const cli_phase_estimate *e)
 {
     const tq_phase_progress *p = &progress->phases[phase];
-    char line[256], part[64], clock[32];
+    char line[512], part[128], clock[32];
     size_t used = (size_t)snprintf(line, sizeof line, "tequio: %s", p->tag);
     if (e->known) {
         snprintf(part, sizeof part, "%.0f%%", 100 * e->fraction);
@@ -71,7 +71,7 @@ static void print_running(lines_renderer *self, const tq_progress *progress, tq_
 static void print_end(lines_renderer *self, const tq_progress *progress, tq_phase phase, const cli_phase_estimate *e)
 {
     const tq_phase_progress *p = &progress->phases[phase];
-    char amount[64], rate[32], elapsed[32];
+    char amount[128], rate[32], elapsed[32];
     amount_of(p, phase, amount, sizeof amount);
     rate_of(e, rate, sizeof rate);
     cli_print_line(self->fd, "tequio: %s done, %s in %s%s%s", p->tag, amount, cli_elapsed(p->seconds, elapsed, sizeof elapsed),
@@ -100,14 +100,14 @@ static void lines_update(cli_renderer *base, const tq_progress *progress, tq_pha
             print_end(self, progress, phase, &estimate->phase[phase]);
     }
     print_trouble(self, progress, estimate);
-    /* Without a line for each end, only the phase that all wait for is worth one while it runs. */
+    /* Without a line for each end, only the phase that all wait for is worth one while it runs, and they share their turns. */
     bool matters = self->every_end || phase == progress->phase;
-    double due = self->next_s[phase] > self->first_s ? self->next_s[phase] : self->first_s;
-    if (!p->started || p->finished || !matters || progress->seconds < due)
+    double *next_s = &self->next_s[self->every_end ? phase : 0];
+    if (!p->started || p->finished || !matters || progress->seconds < *next_s || progress->seconds < self->first_s)
         return;
     print_running(self, progress, phase, &estimate->phase[phase]);
     self->interval_s = self->interval_s * 2 < self->most_s ? self->interval_s * 2 : self->most_s;
-    self->next_s[phase] = progress->seconds + self->interval_s;
+    *next_s = progress->seconds + self->interval_s;
 }
 
 static void lines_print(cli_renderer *base, const char *line, size_t size)

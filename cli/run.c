@@ -139,7 +139,7 @@ static bool is_output_gone(const cli_options *options)
     return writes_stdout(options) && poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
 }
 
-/* ---- From submitting to the end ---------------------------------------------------------------------------------------------- */
+/* ---- From submitting to the end -------------------------------------------------------------------------------------------- */
 
 static void wait_for(tq_future *future)
 {
@@ -167,9 +167,9 @@ static void run_job(run *r, tq_error *error)
     tq_future *future = tq_submit(r->cluster, &job);
     wait_for(future);
     tq_status status = tq_future_status(future);
-    if (status != TQ_OK && tq_job_error(future, error) != status)
-        snprintf(error->message, sizeof error->message, "%s", tq_status_name(status));
-    error->status = status;
+    tq_job_error(future, error);
+    if (error->status != status) /* there is no more to know: a future without memory, say */
+        *error = (tq_error){.status = status, .rank = -1};
     write_stats(r, future, error);
     tq_future_release(future); /* no callback runs after this */
 }
@@ -185,16 +185,21 @@ static const char *last_words(const run *r)
 
 static tq_status prepare(run *r, tq_error *error)
 {
-    /* One process dies of a broken pipe as any other does; one rank of many must not, be it by a socket of MPI's. */
-    if (cli_world_is_launched())
-        signal(SIGPIPE, SIG_IGN);
-    cli_signals_install(last_words(r));
-    if (r->launched && r->rank == 0)
-        cli_link_take_files();
     tq_cluster_options cluster_options = TQ_CLUSTER_OPTIONS_INIT;
+    bool many = cli_world_is_launched();
     if (r->options->threads != OPTION_AUTO)
         cluster_options.threads = (int)r->options->threads;
+    if (r->launched && r->rank == 0)
+        cli_link_take_files();
+    if (!many)
+        cli_signals_install(last_words(r));
     error->status = tq_cluster_open(&cluster_options, &r->cluster, error);
+    /* While MPI starts, which takes long, a signal just ends a rank. One process dies of a broken pipe as any other does; a
+     * rank must not, be it by a socket of MPI's. */
+    if (many) {
+        cli_signals_install(last_words(r));
+        signal(SIGPIPE, SIG_IGN);
+    }
     return error->status;
 }
 
@@ -217,11 +222,14 @@ int cli_run(const cli_options *options)
     int status = (int)error.status;
     if (status == TQ_E_OUTPUT && is_output_gone(options))
         status = CLI_STATUS_PIPE;
-    cli_signals_settle(status);
+    /* The launcher knows the status from rank 0. To mpirun the run ended well in any case: a rank that ends with another
+     * code makes it kill the rest and wait for that, which takes a second or two. */
+    int exit_status = r.launched ? TQ_OK : status;
+    cli_signals_settle(exit_status);
     if (r.rank == 0 && status != TQ_OK && status != CLI_STATUS_PIPE)
         say(&r, &error);
     if (r.rank == 0 && r.launched)
         cli_link_send_end(status);
     tq_cluster_close(r.cluster);
-    return status;
+    return exit_status;
 }

@@ -4,7 +4,7 @@
 
 #include "cli/options.h"
 
-/* Returns the exit status of the command. What went wrong has been told: by rank 0 for all. */
+/* Returns the exit status of this process. What went wrong has been told: by rank 0 for all, to the launcher if there is one. */
 int cli_run(const cli_options *options);
 
 #endif

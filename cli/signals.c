@@ -9,7 +9,8 @@
 
 /* timeout(1) and some batch systems send a signal to the process and to its group at once: that is one request. */
 static const double same_request_s = 0.2;
-static const struct itimerspec grace = {.it_value = {.tv_nsec = 700 * 1000 * 1000}};
+static const struct itimerspec grace_term = {.it_value = {.tv_nsec = 700 * 1000 * 1000}};
+static const struct itimerspec grace_other = {.it_value = {.tv_sec = 3}};
 
 static struct {
     volatile sig_atomic_t caught;
@@ -45,8 +46,8 @@ static void handle(int number)
         clock_gettime(CLOCK_MONOTONIC, &state.first_at);
         state.caught = 1;
     }
-    if (number == SIGTERM && state.has_timer)
-        timer_settime(state.timer, 0, &grace, NULL);
+    if (state.has_timer)
+        timer_settime(state.timer, 0, number == SIGTERM ? &grace_term : &grace_other, NULL);
     errno = saved;
 }
 

@@ -66,14 +66,17 @@ static json_t *option_of(const option_row *row, const void *base)
     return json_null();
 }
 
-static json_t *options_of(const cli_options *options)
+/* Which hosts and how many ranks is not for the ranks' options to say: mpirun has settled it. */
+static json_t *options_of(const cli_options *options, int ranks)
 {
     size_t n;
     const option_row *rows = cli_options_rows(&n);
     json_t *object = json_object();
     for (size_t i = 0; i < n; i++)
-        if (rows[i].offset != offsetof(cli_options, help) && rows[i].offset != offsetof(cli_options, version))
+        if (rows[i].offset != offsetof(cli_options, help) && rows[i].offset != offsetof(cli_options, version) &&
+            rows[i].offset != offsetof(cli_options, hostfile))
             json_object_set_new(object, rows[i].name, option_of(&rows[i], options));
+    json_object_set_new(object, "ranks", json_integer(ranks));
     for (size_t i = 0; i < options->job->n_rows; i++)
         json_object_set_new(object, options->job->rows[i].name, option_of(&options->job->rows[i], options->settings));
     return object;
@@ -149,8 +152,8 @@ static json_t *document(const cli_options *options, const tq_cluster *cluster, c
     for (int r = 0; r < stats->ranks; r++)
         json_array_append_new(ranks, rank_of(stats, r));
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "job", options->job->name, "versions", versions_of(), "options",
-                     options_of(options), "totals", totals_of(stats, cluster), "phases", phases, "ranks", ranks, "account",
-                     accounts_of(stats));
+                     options_of(options, stats->ranks), "totals", totals_of(stats, cluster), "phases", phases, "ranks", ranks,
+                     "account", accounts_of(stats));
 }
 
 /* ---- The file -------------------------------------------------------------------------------------------------------------- */
