@@ -121,14 +121,14 @@ static json_t *accounts_of(const tq_stats *stats)
                      account_of(&stats->written));
 }
 
-static json_t *versions_of(void)
+static json_t *versions_of(const tq_cluster *cluster)
 {
 #if defined(__clang__)
     const char *compiler = __VERSION__; /* begins with the compiler's name */
 #else
     const char *compiler = "gcc " __VERSION__;
 #endif
-    return json_pack("{s:s, s:s}", "tequio", tq_version(), "compiler", compiler);
+    return json_pack("{s:s, s:s, s:o}", "tequio", tq_version(), "compiler", compiler, "mpi", text_of(tq_cluster_mpi(cluster)));
 }
 
 static json_t *totals_of(const tq_stats *stats, const tq_cluster *cluster)
@@ -151,7 +151,7 @@ static json_t *document(const cli_options *options, const tq_cluster *cluster, c
         json_array_append_new(phases, phase_of(stats, i));
     for (int r = 0; r < stats->ranks; r++)
         json_array_append_new(ranks, rank_of(stats, r));
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "job", options->job->name, "versions", versions_of(), "options",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "job", options->job->name, "versions", versions_of(cluster), "options",
                      options_of(options, stats->ranks), "totals", totals_of(stats, cluster), "phases", phases, "ranks", ranks,
                      "account", accounts_of(stats));
 }

@@ -47,7 +47,8 @@ static inline tqi_key tqi_key_load_short(const char *data, size_t size)
 {
     tqi_key key = {{0, 0}, size};
 
-    memcpy(key.word, data, size);
+    if (size) /* data may be anything otherwise */
+        memcpy(key.word, data, size);
     return key;
 }
 
@@ -78,8 +79,7 @@ static inline uint64_t tqi_hash(const char *data, size_t size)
 {
     if (size > TQI_KEY_INLINE)
         return tqi_hash_long(data, size);
-    tqi_key key = {{0, 0}, size};
-    memcpy(key.word, data, size);
+    tqi_key key = tqi_key_load_short(data, size);
     return tqi_hash_short(key.word[0], key.word[1], size);
 }
 

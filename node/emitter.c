@@ -300,7 +300,10 @@ static tq_status call(tq_emitter *emitter, tq_map_fn map, const tq_record *recor
 {
     int code = tqi_fault("fail-map", emitter->spec->rank) ? 42 : map(record, emitter, emitter->spec->user);
 
-    return code || emitter->status ? locate(emitter, record, code) : TQ_OK;
+    if (code || emitter->status)
+        return locate(emitter, record, code);
+    emitter->reason[0] = '\0'; /* said, and thought better of */
+    return TQ_OK;
 }
 
 static tq_status map_lines(tq_emitter *emitter, const tq_record *chunk)

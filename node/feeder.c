@@ -102,8 +102,8 @@ static tq_status read_some(tqi_feeder *feeder, tqi_chunk *chunk, size_t *got, tq
     while (room > 0) {
         if (atomic_load_explicit(&feeder->stop, memory_order_relaxed))
             return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
-        if (poll(&ready, 1, STOP_CHECK_MS) == 0)
-            continue;
+        if (poll(&ready, 1, STOP_CHECK_MS) <= 0)
+            continue; /* nothing yet, or a signal: look at stop again before a read that may block */
         ssize_t n = read(feeder->fd, chunk->data + chunk->size, room);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;

@@ -121,8 +121,11 @@ static tq_status take_path(tqi_inputs *inputs, const char *path, bool recursive,
 {
     struct stat info;
 
-    if (strcmp(path, "-") == 0)
-        return add_file(inputs, path, NULL, error);
+    if (strcmp(path, "-") == 0) {
+        if (expand)
+            return add_file(inputs, path, NULL, error);
+        path = "./-"; /* a pattern found a file of that name */
+    }
     if (stat(path, &info) != 0) {
         if (expand && errno == ENOENT && strpbrk(path, "*?["))
             return take_pattern(inputs, path, recursive, error);

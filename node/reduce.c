@@ -192,6 +192,7 @@ static tq_status call_reducer(const tqi_spec *spec, tqi_rows *groups, tqi_rows *
         int code = tqi_fault("fail-reduce", spec->rank) ? 43 : spec->reduce(key, &values, &out, spec->user);
         if (code || out.status)
             return describe_reducer(&out, code, key, error);
+        out.reason[0] = '\0'; /* said, and thought better of */
     }
     return TQ_OK;
 }

@@ -1,6 +1,6 @@
 /* The store: the pages that have arrived at this rank, by partition, in memory up to a bound and beyond it in a spill file.
  *
- * While pages arrive only the engine touches a store. After tqi_store_seal it is read by the workers, each partition by one
+ * After a failure only tqi_store_free is allowed. While pages arrive only the engine touches a store. After tqi_store_seal it is read by the workers, each partition by one
  * at a time, and not changed any more. */
 #ifndef TQI_STORE_H
 #define TQI_STORE_H

@@ -36,7 +36,7 @@ typedef struct tqi_table {
 enum { TQI_FRONT_BITS = 13 };
 #define TQI_FRONT_EMPTY UINT32_MAX
 
-enum { TQI_TABLE_NO_LIMIT = UINT32_MAX - 1 };
+#define TQI_TABLE_NO_LIMIT ((size_t)UINT32_MAX - 1)
 
 /* A table for capacity entries at first (at least 1), and limit at last. TQ_E_MEMORY. */
 tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, size_t limit);

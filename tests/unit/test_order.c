@@ -1,0 +1,282 @@
+/* Ordering over all ranks: from samples to splitters to ranges. */
+#include "node/order.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/helpers.h"
+
+enum { PARTS = 13 };
+
+/* All parts of all ranks, and what they were ordered into. */
+typedef struct world {
+    tqi_budget budget;
+    tqi_spec spec;
+    tqi_rows parts[PARTS], samples, splitters, *ranges;
+    size_t n;
+} world;
+
+static void world_open(world *all, tq_order order, int type, uint32_t ranges)
+{
+    memset(all, 0, sizeof *all);
+    all->spec = spec_of(TQ_COMBINE_NONE, type, type == TQ_FIXED ? 6 : 0, ranges, &all->budget);
+    all->spec.order = order;
+    for (size_t p = 0; p < PARTS; p++)
+        tqi_rows_init(&all->parts[p], &all->budget);
+    tqi_rows_init(&all->samples, &all->budget);
+    tqi_rows_init(&all->splitters, &all->budget);
+    all->ranges = calloc(ranges, sizeof *all->ranges);
+    assert_non_null(all->ranges);
+    for (uint32_t r = 0; r < ranges; r++)
+        tqi_rows_init(&all->ranges[r], &all->budget);
+}
+
+static void world_close(world *all)
+{
+    for (size_t p = 0; p < PARTS; p++)
+        tqi_rows_free(&all->parts[p]);
+    for (uint32_t r = 0; r < all->spec.partitions; r++)
+        tqi_rows_free(&all->ranges[r]);
+    free(all->ranges);
+    tqi_rows_free(&all->samples);
+    tqi_rows_free(&all->splitters);
+    assert_int_equal(all->budget.used, 0);
+}
+
+static void add(world *all, size_t part, tq_slice key, int64_t number)
+{
+    char value[32];
+    size_t size = (size_t)sprintf(value, "%06lu", (unsigned long)number % 1000000);
+
+    assert_int_equal(tqi_rows_append(&all->parts[part], &all->spec.result_shape, key, number, (tq_slice){value, size}),
+                     TQ_OK);
+    all->n++;
+}
+
+/* One page in partition 0, read into rows and freed. */
+static void take_page(world *all, tqi_run *run, tqi_rows *into)
+{
+    if (!run)
+        return;
+    assert_null(tqi_page_validate(run->data, run->bytes));
+    tqi_page_header header = tqi_page_read_header(run->data);
+    assert_int_equal(header.partition, 0);
+    assert_int_equal(header.payload + TQI_PAGE_HEADER, run->bytes);
+    assert_int_equal(tqi_rows_append_page(into, &all->spec.result_shape, run->data), TQ_OK);
+    tqi_run_free(&all->spec, run);
+}
+
+static void take_ranges(world *all, tqi_run *run)
+{
+    for (const uint8_t *at = run->data, *end = at + run->bytes; at < end;) {
+        tqi_page_header header = tqi_page_read_header(at);
+        assert_null(tqi_page_validate(at, (size_t)(end - at)));
+        assert_true(header.partition < all->spec.partitions);
+        assert_int_equal(tqi_rows_append_page(&all->ranges[header.partition], &all->spec.result_shape, at), TQ_OK);
+        at += TQI_PAGE_HEADER + header.payload;
+    }
+    tqi_run_free(&all->spec, run);
+}
+
+/* Two ranks sample, as the engine does it: a number of samples in proportion to the rows. */
+static void order_everything(world *all)
+{
+    tqi_run *run;
+    tq_account before = {0}, after = {0};
+
+    for (int rank = 0; rank < 2; rank++) {
+        const tqi_rows *mine = all->parts + (rank ? 5 : 0);
+        uint32_t n_mine = rank ? PARTS - 5 : 5;
+        uint64_t rows = 0;
+        for (uint32_t p = 0; p < n_mine; p++)
+            rows += mine[p].n;
+        uint64_t wanted = TQI_SAMPLES_PER_RANGE * all->spec.partitions * rows / (all->n ? all->n : 1) + 1;
+        size_t had = all->samples.n;
+        assert_int_equal(tqi_order_sample(&all->spec, mine, n_mine, wanted, &run), TQ_OK);
+        take_page(all, run, &all->samples);
+        size_t got = all->samples.n - had;
+        assert_true(rows ? got > 0 && got <= rows && got <= 2 * wanted + 1 : got == 0);
+        assert_true(got >= (wanted < rows ? wanted : rows));
+    }
+    assert_int_equal(tqi_order_choose(&all->spec, &all->samples, all->spec.partitions, &run), TQ_OK);
+    take_page(all, run, &all->splitters);
+    assert_true(all->splitters.n < all->spec.partitions);
+    for (size_t p = 0; p < PARTS; p++) {
+        for (size_t i = 0; i < all->parts[p].n; i++)
+            tqi_account_entry(&all->spec, &all->spec.result_shape, &all->parts[p].entries[i], &before);
+        assert_int_equal(tqi_order_route(&all->spec, &all->parts[p], &all->splitters, &after, &run), TQ_OK);
+        assert_true((run != NULL) == (all->parts[p].n > 0));
+        if (run)
+            take_ranges(all, run);
+    }
+    assert_int_equal(before.records, after.records);
+    assert_int_equal(before.weight, after.weight);
+    assert_int_equal(before.check, after.check);
+}
+
+/* The ranges, each sorted, one behind the other, are all rows in order. */
+static void assert_ordered(world *all)
+{
+    const tqi_value_shape *shape = &all->spec.result_shape;
+    tqi_rows whole;
+    size_t at = 0;
+
+    tqi_rows_init(&whole, &all->budget);
+    for (size_t p = 0; p < PARTS; p++)
+        for (size_t i = 0; i < all->parts[p].n; i++) {
+            const tqi_entry *entry = &all->parts[p].entries[i];
+            assert_int_equal(tqi_rows_append(&whole, shape, tqi_entry_key(entry), (int64_t)entry->value,
+                                             tqi_entry_value(shape, entry)),
+                             TQ_OK);
+        }
+    tqi_rows_sort(&whole, all->spec.order, shape);
+    for (uint32_t r = 0; r < all->spec.partitions; r++) {
+        tqi_rows_sort(&all->ranges[r], all->spec.order, shape);
+        for (size_t i = 0; i < all->ranges[r].n; i++, at++)
+            assert_int_equal(
+                tqi_rows_compare(all->spec.order, shape, &all->ranges[r].entries[i], &whole.entries[at]), 0);
+    }
+    assert_int_equal(at, all->n);
+    tqi_rows_free(&whole);
+}
+
+static void assert_balanced(const world *all)
+{
+    for (uint32_t r = 0; r < all->spec.partitions; r++)
+        assert_true(all->ranges[r].n <= 2 * all->n / all->spec.partitions);
+}
+
+/* 100 000 random keys in parts of different sizes, each sorted, as the reducers leave them, or not. */
+static void check_random(tq_order order, int type, uint32_t ranges, bool sorted)
+{
+    world all;
+    uint64_t random = 121;
+
+    world_open(&all, order, type, ranges);
+    for (int i = 0; i < 100000; i++) {
+        char key[120];
+        size_t size = 4 + random_below(&random, i % 10 ? 20 : sizeof key - 4);
+        size_t part = random_below(&random, PARTS);
+        for (size_t b = 0; b < size; b++)
+            key[b] = (char)random_next(&random);
+        add(&all, part * part / PARTS, (tq_slice){key, size}, (int64_t)random_next(&random) >> 10);
+    }
+    for (size_t p = 0; p < PARTS && sorted; p++)
+        tqi_rows_sort(&all.parts[p], TQ_ORDER_NONE, &all.spec.result_shape);
+    order_everything(&all);
+    assert_int_equal(all.splitters.n, ranges - 1);
+    assert_ordered(&all);
+    assert_balanced(&all);
+    world_close(&all);
+}
+
+static void test_random_keys(void **state)
+{
+    (void)state;
+    check_random(TQ_ORDER_KEY, TQ_I64, 16, true);
+    check_random(TQ_ORDER_KEY, TQ_FIXED, 5, false);
+    check_random(TQ_ORDER_KEY, TQ_BYTES, 64, true);
+    check_random(TQ_ORDER_VALUE_DESC, TQ_I64, 16, false);
+    check_random(TQ_ORDER_VALUE_DESC, TQ_I64, 2, true);
+    check_random(TQ_ORDER_KEY, TQ_I64, 1, true);
+}
+
+/* Word counts: most values are small and equal, so only the keys can divide them. */
+static void test_skewed_values(void **state)
+{
+    world all;
+    uint64_t random = 122;
+
+    (void)state;
+    world_open(&all, TQ_ORDER_VALUE_DESC, TQ_I64, 12);
+    for (int i = 0; i < 100000; i++) {
+        char key[32];
+        size_t size = (size_t)sprintf(key, "%d", i);
+        add(&all, random_below(&random, PARTS), (tq_slice){key, size}, 1 + 100000 / (i + 1));
+    }
+    order_everything(&all);
+    assert_ordered(&all);
+    assert_balanced(&all);
+    world_close(&all);
+}
+
+/* Keys that agree in all that a splitter keeps, and rows that are all alike. */
+static void test_keys_alike(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        world all;
+        char key[200];
+        memset(key, 'k', sizeof key);
+        world_open(&all, TQ_ORDER_KEY, TQ_BYTES, 7);
+        for (int i = 0; i < 5000; i++) {
+            if (way == 1)
+                sprintf(key + 100, "%05d", i * 7 % 5000);
+            add(&all, (size_t)i % PARTS, (tq_slice){key, way == 2 ? (size_t)(i * 13 % 200) : 150}, way ? i : 7);
+        }
+        order_everything(&all);
+        assert_ordered(&all);
+        world_close(&all);
+    }
+}
+
+/* Fewer rows than ranges, down to none at all. */
+static void test_few_rows(void **state)
+{
+    (void)state;
+    for (int n = 0; n < 40; n++) {
+        for (uint32_t ranges = 1; ranges < 40; ranges += 6) {
+            world all;
+            world_open(&all, TQ_ORDER_KEY, TQ_I64, ranges);
+            for (int i = 0; i < n; i++) {
+                char key[32];
+                size_t size = (size_t)sprintf(key, "%d", i * 17 % 40);
+                add(&all, (size_t)(i * i) % PARTS, (tq_slice){key, size}, i);
+            }
+            order_everything(&all);
+            assert_ordered(&all);
+            world_close(&all);
+        }
+    }
+}
+
+static void test_no_memory(void **state)
+{
+    world all;
+    tqi_run *run = NULL;
+    tq_account account = {0};
+
+    (void)state;
+    world_open(&all, TQ_ORDER_KEY, TQ_I64, 4);
+    for (int i = 0; i < 1000; i++) {
+        char key[32];
+        size_t size = (size_t)sprintf(key, "%d", i);
+        add(&all, 0, (tq_slice){key, size}, i);
+    }
+    for (uint64_t more = 0; more < 3000; more += 500) {
+        all.budget.limit = all.budget.used + more + 1;
+        assert_int_equal(tqi_order_sample(&all.spec, all.parts, PARTS, 1000, &run), TQ_E_MEMORY);
+        assert_int_equal(tqi_order_route(&all.spec, &all.parts[0], &all.splitters, &account, &run), TQ_E_MEMORY);
+        assert_null(run);
+        assert_int_equal(account.records, 0);
+        assert_int_equal(all.budget.used, all.budget.limit - more - 1);
+    }
+    world_close(&all);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_keys),
+        cmocka_unit_test(test_skewed_values),
+        cmocka_unit_test(test_keys_alike),
+        cmocka_unit_test(test_few_rows),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
