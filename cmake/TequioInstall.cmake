@@ -7,9 +7,7 @@ set(TEQUIO_CMAKE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/tequio")
 foreach(layer common node mpi)
   install(DIRECTORY "${layer}/include/tequio" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
 endforeach()
-if(TEQUIO_HAS_COMMAND)
-  install(TARGETS tequio_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
-endif()
+install(TARGETS tequio_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 
 # The static library needs MPI to be linked, the shared one does not: so each has a file of targets of its own.
 set_target_properties(tequio_static PROPERTIES EXPORT_NAME static)
