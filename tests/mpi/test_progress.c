@@ -1,0 +1,329 @@
+/* What a job tells about itself while it runs: the callbacks, their order and their numbers, that a slow one holds nothing
+ * up, that none comes too late, and snapshots from another thread. */
+#include "check.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { LINES = 1500, LINE = 16 };
+
+static struct trial trial;
+static char input_path[PATH_SIZE], *const input_paths[] = {input_path};
+
+/* What one phase has said so far. */
+struct said {
+    uint64_t calls, done, total, not_done;
+};
+
+/* What the callbacks of a job share; they are called by one thread, and read when no more come. */
+struct diary {
+    struct said by_tag[TQ_PHASES], by_snapshot[TQ_PHASES];
+    atomic_int calls;
+    atomic_bool released; /* tq_future_release has returned */
+    double pause_s;       /* that a call of the callback takes, */
+    double map_pause_s;   /* and a record */
+};
+
+static int map_with_pauses(const tq_record *record, tq_emitter *emitter, void *user)
+{
+    struct diary *diary = user;
+
+    sleep_s(diary->map_pause_s);
+    return tq_emit_i64(emitter, (tq_slice){record->data, record->size}, 1) != TQ_OK;
+}
+
+static int phase_of(const char *tag)
+{
+    for (int p = 0; p < TQ_PHASES; p++)
+        if (strcmp(tag, tq_phase_tag((tq_phase)p)) == 0)
+            return p;
+    check_failed(__FILE__, __LINE__, "the tag is '%s'", tag);
+}
+
+static void note(struct said *said, uint64_t done, uint64_t not_done, const char *tag)
+{
+    CHECK_THAT(done >= said->done, "%s: done fell from %" PRIu64 " to %" PRIu64, tag, said->done, done);
+    CHECK_THAT(done + not_done >= said->total, "%s: done + not_done fell from %" PRIu64 " to %" PRIu64, tag, said->total,
+               done + not_done);
+    CHECK_THAT(said->calls == 0 || said->not_done > 0 || not_done == 0 || done + not_done > said->total,
+               "%s: not_done came back", tag);
+    *said = (struct said){said->calls + 1, done, done + not_done, not_done};
+}
+
+static void count_call(struct diary *diary)
+{
+    CHECK_THAT(trial.rank == 0, "a callback on rank %d", trial.rank);
+    CHECK_THAT(!atomic_load(&diary->released), "a callback after tq_future_release");
+    atomic_fetch_add(&diary->calls, 1);
+    sleep_s(diary->pause_s);
+    CHECK_THAT(!atomic_load(&diary->released), "a callback outlived tq_future_release");
+}
+
+static int on_progress(const char *tag, uint64_t done, uint64_t not_done, void *user)
+{
+    struct diary *diary = user;
+
+    note(&diary->by_tag[phase_of(tag)], done, not_done, tag);
+    count_call(diary);
+    return 0;
+}
+
+static void check_phase(const tq_phase_progress *now)
+{
+    if (!now->started)
+        CHECK_THAT(!now->finished && now->done == 0 && now->seconds == 0, "%s says something before it starts", now->tag);
+    if (now->finished)
+        CHECK_THAT(now->not_done == 0, "%s is finished, and %" PRIu64 " not done", now->tag, now->not_done);
+    CHECK(now->seconds >= 0);
+    CHECK(now->slowest_rank >= -1 && now->slowest_rank < trial.size);
+    if (now->slowest_rank >= 0)
+        CHECK_THAT(now->slowest_not_done > 0, "%s: the slowest rank has done everything", now->tag);
+}
+
+static void check_snapshot(const tq_progress *progress)
+{
+    CHECK(progress->ranks == trial.size && progress->seconds >= 0);
+    CHECK((unsigned)progress->phase < TQ_PHASES);
+    CHECK(progress->silent_s >= 0 && progress->silent_rank >= -1 && progress->silent_rank < trial.size);
+    for (int p = 0; p < TQ_PHASES; p++) {
+        CHECK(phase_of(progress->phases[p].tag) == p);
+        check_phase(&progress->phases[p]);
+        if (p < (int)progress->phase)
+            CHECK_THAT(progress->phases[p].finished, "%s is not finished, but the phase is %s", progress->phases[p].tag,
+                       tq_phase_tag(progress->phase));
+    }
+}
+
+static int on_snapshot(const tq_progress *progress, tq_phase phase, void *user)
+{
+    struct diary *diary = user;
+    const tq_phase_progress *now = &progress->phases[phase];
+
+    CHECK((unsigned)phase < TQ_PHASES && now->started);
+    check_snapshot(progress);
+    note(&diary->by_snapshot[phase], now->done, now->not_done, now->tag);
+    count_call(diary);
+    return 0;
+}
+
+static tq_job job_of(struct diary *diary)
+{
+    tq_job job = count_words_in((const char *const *)input_paths);
+
+    job.map = map_with_pauses;
+    job.split_bytes = 3 * LINE;
+    job.interval_s = 0.005;
+    job.user = diary;
+    return job;
+}
+
+/* ---- The sequence ---- */
+
+static void check_diary(const struct diary *diary, const tq_stats *stats, bool tags, bool snapshots)
+{
+    for (int p = 0; p < TQ_PHASES; p++) {
+        for (int s = 0; s < 2; s++) {
+            const struct said *said = s ? &diary->by_snapshot[p] : &diary->by_tag[p];
+            const char *tag = tq_phase_tag((tq_phase)p);
+
+            CHECK_THAT((said->calls > 0) == (s ? snapshots : tags), "%s: %" PRIu64 " calls", tag, said->calls);
+            CHECK_THAT(said->not_done == 0, "%s ended with %" PRIu64 " not done", tag, said->not_done);
+            if (said->calls > 0 && p == TQ_PHASE_MAP)
+                CHECK_THAT(said->done == stats->splits, "%" PRIu64 " splits, not %" PRIu64, said->done, stats->splits);
+            if (said->calls > 0 && p == TQ_PHASE_WRITE)
+                CHECK_THAT(said->done == stats->rows, "%" PRIu64 " rows, not %" PRIu64, said->done, stats->rows);
+        }
+    }
+}
+
+static void test_sequence(bool tags, bool snapshots, tq_output_kind output, double map_pause_s)
+{
+    struct diary diary = {.map_pause_s = map_pause_s};
+    tq_job job = job_of(&diary);
+    char path[PATH_SIZE];
+
+    job.progress = tags ? on_progress : NULL;
+    job.on_snapshot = snapshots ? on_snapshot : NULL;
+    job.output = output;
+    job.output_path = path_of(&trial, path, "out/words");
+    tq_future *future = run_well(&trial, &job);
+    const tq_stats *stats = tq_job_stats(future);
+    CHECK((stats != NULL) == (trial.rank == 0));
+    tq_stats kept = stats ? *stats : (tq_stats){0};
+    tq_future_release(future);
+    atomic_store(&diary.released, true);
+    if (trial.rank == 0)
+        check_diary(&diary, &kept, tags, snapshots);
+    else
+        CHECK(atomic_load(&diary.calls) == 0);
+    sleep_s(0.02); /* time for a callback that comes too late */
+    meet(&trial);
+}
+
+/* ---- Slow callbacks ---- */
+
+static const double SLOW_S = 1.2;
+
+/* A job that takes far less than its callback, which is called at the end of each phase at least, by one thread: if it held
+ * anything up, the job would take two calls and more. Closes the cluster, which waits for callbacks as releasing does. */
+static void test_slow_callback(void)
+{
+    struct diary diary = {.pause_s = SLOW_S};
+    tq_job job = job_of(&diary);
+
+    job.progress = on_progress;
+    job.interval_s = SLOW_S / 3;
+    double began = now_s();
+    tq_future *future = run_well(&trial, &job);
+    double waited_s = now_s() - began;
+    if (trial.size % 2)
+        tq_cluster_close(trial.cluster);
+    else
+        tq_future_release(future);
+    atomic_store(&diary.released, true);
+    double released_s = now_s() - began;
+    int calls = atomic_load(&diary.calls);
+    if (trial.rank == 0) {
+        printf("%d ranks, slow callback: waited %.3f s, released after %.3f s, %d calls\n", trial.size, waited_s, released_s,
+               calls);
+        CHECK(calls >= TQ_PHASES);
+        CHECK_THAT(waited_s < 0.4 * SLOW_S * calls, "it was waited for %.3f s with %d calls of %.1f s", waited_s, calls, SLOW_S);
+    }
+    if (trial.size % 2) {
+        if (trial.rank == 0)
+            CHECK_THAT(tq_job_stats(future)->seconds < 0.4 * SLOW_S * calls, "the job took %.3f s", tq_job_stats(future)->seconds);
+        tq_future_release(future);
+    } else {
+        tq_cluster_close(trial.cluster);
+    }
+    trial.cluster = NULL;
+}
+
+/* ---- Snapshots of another thread ---- */
+
+struct watch {
+    tq_future *future;
+    atomic_bool stop;
+    int snapshots;
+};
+
+static void *keep_watching(void *argument)
+{
+    struct watch *watch = argument;
+    struct said said[TQ_PHASES] = {{0}};
+    tq_progress progress;
+    double seconds = 0;
+
+    do {
+        CHECK_STATUS(tq_job_progress(watch->future, &progress), TQ_OK);
+        check_snapshot(&progress);
+        CHECK_THAT(progress.seconds >= seconds, "the job's seconds fell from %f to %f", seconds, progress.seconds);
+        seconds = progress.seconds;
+        for (int p = 0; p < TQ_PHASES; p++)
+            note(&said[p], progress.phases[p].done, progress.phases[p].not_done, progress.phases[p].tag);
+        watch->snapshots++;
+        sleep_s(0.0005);
+    } while (!atomic_load(&watch->stop));
+    return NULL;
+}
+
+/* What is known of a job that is done; on rank 0 of all ranks, elsewhere of this one. */
+static void check_final(const tq_future *future)
+{
+    const tq_stats *stats = tq_job_stats(future);
+    tq_progress progress;
+    const tq_phase_progress *map = &progress.phases[TQ_PHASE_MAP], *write = &progress.phases[TQ_PHASE_WRITE];
+
+    CHECK_STATUS(tq_job_progress(future, &progress), TQ_OK);
+    check_snapshot(&progress);
+    for (int p = 0; p < TQ_PHASES; p++)
+        CHECK_THAT(progress.phases[p].started && progress.phases[p].finished, "%s is not finished", progress.phases[p].tag);
+    if (trial.rank != 0) {
+        CHECK_THAT(write->done == tq_job_rows(future), "%" PRIu64 " rows written here, and %" PRIu64 " kept", write->done,
+                   tq_job_rows(future));
+        return;
+    }
+    CHECK_THAT(map->records == stats->emitted.records, "%" PRIu64 " records are said to be mapped, of %" PRIu64, map->records,
+               stats->emitted.records);
+    CHECK_THAT(map->bytes == stats->input_bytes && map->bytes_total == stats->input_bytes,
+               "%" PRIu64 " of %" PRIu64 " bytes are said to be mapped, of %" PRIu64, map->bytes, map->bytes_total,
+               stats->input_bytes);
+    CHECK_THAT(write->records == stats->rows, "%" PRIu64 " rows are said to be written, of %" PRIu64, write->records,
+               stats->rows);
+}
+
+static void test_watching(void)
+{
+    struct diary diary = {.map_pause_s = 0.0002};
+    struct watch watch = {0};
+    tq_job job = job_of(&diary);
+    pthread_t thread;
+    tq_progress progress;
+
+    CHECK_STATUS(tq_job_progress(NULL, &progress), TQ_E_USAGE);
+    watch.future = tq_submit(trial.cluster, &job);
+    CHECK(watch.future);
+    CHECK(pthread_create(&thread, NULL, keep_watching, &watch) == 0);
+    CHECK_STATUS(await(watch.future), TQ_OK);
+    atomic_store(&watch.stop, true);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(watch.snapshots > 0);
+    check_final(watch.future);
+    tq_future_release(watch.future);
+}
+
+/* A job that waits for its turn has not begun. */
+static void test_queued(void)
+{
+    struct diary first = {.map_pause_s = 0.0005}, second = {0};
+    tq_job one = job_of(&first), other = job_of(&second);
+    tq_progress progress;
+
+    other.progress = on_progress;
+    tq_future *running = tq_submit(trial.cluster, &one), *queued = tq_submit(trial.cluster, &other);
+    CHECK(running && queued);
+    CHECK_STATUS(tq_job_progress(queued, &progress), TQ_OK);
+    check_snapshot(&progress);
+    if (!tq_future_done(running)) {
+        CHECK(progress.seconds == 0 || tq_future_done(running));
+        CHECK(!progress.phases[TQ_PHASE_MAP].started || tq_future_done(running));
+    }
+    CHECK_STATUS(await(running), TQ_OK);
+    CHECK_STATUS(await(queued), TQ_OK);
+    tq_future_release(running);
+    tq_future_release(queued);
+    atomic_store(&second.released, true);
+    if (trial.rank == 0)
+        CHECK(atomic_load(&second.calls) >= TQ_PHASES);
+}
+
+static void make_lines(void)
+{
+    char *text = malloc(LINE * LINES + 1);
+
+    CHECK(text);
+    for (int i = 0; i < LINES; i++)
+        sprintf(text + LINE * i, "word-%010d\n", i % 1000);
+    write_file(input_path, text, LINE * LINES);
+    free(text);
+}
+
+int main(int argc, char **argv)
+{
+    char path[PATH_SIZE];
+
+    CHECK(strcmp(tq_phase_tag(TQ_PHASES), "") == 0 && strcmp(tq_phase_tag(TQ_PHASE_SHUFFLE), "shuffle") == 0);
+    begin_trial(&trial, argc, argv, "progress");
+    path_of(&trial, input_path, "in/lines");
+    if (trial.rank == 0)
+        make_lines();
+    test_sequence(true, false, TQ_OUTPUT_KEEP, 0.0002);
+    test_sequence(false, true, TQ_OUTPUT_GATHER, 0.0002);
+    test_sequence(true, true, TQ_OUTPUT_FILE, 0);
+    if (trial.rank == 0)
+        CHECK(unlink(path_of(&trial, path, "out/words")) == 0);
+    test_watching();
+    test_queued();
+    test_slow_callback();
+    return end_trial(&trial);
+}
