@@ -152,7 +152,7 @@ static void enqueue(tqi_control *control, int rank)
 }
 
 /* Receive one small message of a tag, if there is one. */
-static tq_status poll(tqi_control *control, tqi_tag tag, void *buffer, int size, int *from, tq_error *error)
+static tq_status poll(tqi_control *control, int tag, void *buffer, int size, int *from, tq_error *error)
 {
     MPI_Status status;
     int there = 0;

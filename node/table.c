@@ -318,6 +318,19 @@ tq_status tqi_table_drain_front(tqi_table *table)
 
 void tqi_table_take(tqi_table *table, tqi_entry **entries, size_t *n, size_t *capacity, tqi_arena *arena)
 {
+    tqi_budget *budget = table->spec->budget;
+    size_t spare = table->capacity - table->n;
+
+    free_index(table);
+    if (table->n > 0 && spare > table->n / 8) { /* what doubling left over is worth having back */
+        void *trimmed = tqi_budget_realloc(budget, table->entries, table->capacity * sizeof(tqi_entry),
+                                           table->n * sizeof(tqi_entry));
+
+        if (trimmed) {
+            table->entries = trimmed;
+            table->capacity = table->n;
+        }
+    }
     *entries = table->entries;
     *n = table->n;
     *capacity = table->capacity;
