@@ -19,6 +19,13 @@ bool tqi_budget_take(tqi_budget *budget, uint64_t bytes)
     return true;
 }
 
+bool tqi_budget_take_anyway(tqi_budget *budget, uint64_t bytes)
+{
+    if (budget)
+        atomic_fetch_add_explicit(&budget->used, bytes, memory_order_relaxed);
+    return true;
+}
+
 void tqi_budget_give(tqi_budget *budget, uint64_t bytes)
 {
     if (budget)
@@ -46,6 +53,15 @@ void *tqi_budget_alloc(tqi_budget *budget, size_t bytes)
     memory = advise(malloc(bytes ? bytes : 1), bytes);
     if (!memory)
         tqi_budget_give(budget, bytes);
+    return memory;
+}
+
+void *tqi_budget_force(tqi_budget *budget, size_t bytes)
+{
+    void *memory = advise(malloc(bytes ? bytes : 1), bytes);
+
+    if (memory)
+        tqi_budget_take_anyway(budget, bytes);
     return memory;
 }
 

@@ -16,7 +16,13 @@ typedef struct tqi_budget {
 
 /* Take bytes, or answer false and take nothing. */
 bool tqi_budget_take(tqi_budget *budget, uint64_t bytes);
+
+/* Take them whatever the limit says: for what cannot wait and is bounded otherwise. Always true. */
+bool tqi_budget_take_anyway(tqi_budget *budget, uint64_t bytes);
 void tqi_budget_give(tqi_budget *budget, uint64_t bytes);
+
+/* Memory that is taken anyway. NULL only when there is no memory at all. */
+void *tqi_budget_force(tqi_budget *budget, size_t bytes);
 
 /* malloc, realloc and free of counted memory. old_bytes and bytes are what was and is asked for. NULL when there is no
  * memory or the budget does not allow it; realloc leaves the old block alone then. budget may be NULL (not counted). */

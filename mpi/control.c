@@ -245,9 +245,7 @@ static tq_status receive_piece(tqi_control *control, tq_error *error)
 /* The bytes of a chunk must be received, budget or not: rank 0 is sending them. */
 static tq_status start_chunk(tqi_control *control, tq_error *error)
 {
-    control->chunk = tqi_chunk_new(control->budget, control->share.bytes);
-    if (!control->chunk)
-        control->chunk = tqi_chunk_new(NULL, control->share.bytes);
+    control->chunk = tqi_chunk_force(control->budget, control->share.bytes);
     if (!control->chunk)
         return tqi_fail(error, TQ_E_MPI, "no memory to receive %llu bytes of input",
                         (unsigned long long)control->share.bytes);
@@ -363,6 +361,8 @@ tq_status tqi_control_close(tqi_control *control, tq_error *error)
             nanosleep(&pause, NULL);
     }
     if (!status && comm->rank != 0)
-        status = say_farewell(control, error);
-    return status;
+        return say_farewell(control, error);
+    /* What was sent before the farewells is here by now; take it, so that the next job does not. */
+    bool moved;
+    return status ? status : tqi_control_serve(control, &moved, error);
 }

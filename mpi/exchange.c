@@ -134,6 +134,8 @@ tq_status tqi_exchange_add(tqi_exchange *exchange, tqi_run *run, tq_error *error
     return status;
 }
 
+/* Without room this rank cannot take part, and the others would wait for ever: so it is given beyond the budget (a round is
+ * bounded anyway), and no memory at all ends this rank, and with it the run. */
 static tq_status reserve(const tqi_exchange *exchange, uint8_t **buffer, size_t *capacity, size_t size, tq_error *error)
 {
     tqi_budget *budget = exchange->spec->budget;
@@ -142,9 +144,9 @@ static tq_status reserve(const tqi_exchange *exchange, uint8_t **buffer, size_t 
         return TQ_OK;
     tqi_budget_free(budget, *buffer, *capacity);
     *capacity = 0;
-    *buffer = tqi_budget_alloc(budget, size);
+    *buffer = tqi_budget_force(budget, size);
     if (!*buffer)
-        return tqi_fail_memory(error, size, "a round of the shuffle (see --round-bytes and --memory)");
+        return tqi_fail(error, TQ_E_MPI, "no memory for %zu bytes of a round of the shuffle", size);
     *capacity = size;
     return TQ_OK;
 }
@@ -186,15 +188,14 @@ tq_status tqi_exchange_begin_counts(tqi_exchange *exchange, tq_error *error)
         total += (size_t)exchange->send_counts[r];
     }
     status = reserve(exchange, &exchange->send, &exchange->send_capacity, total, error);
-    for (int r = 0; r < exchange->comm->size; r++) {
-        if (status)
-            exchange->send_counts[r] = 0;
+    if (status)
+        return status;
+    for (int r = 0; r < exchange->comm->size; r++)
         take_from_stream(exchange, &exchange->peers[r], exchange->send + exchange->send_places[r],
                          (size_t)exchange->send_counts[r]);
-    }
     int code = MPI_Ialltoall(exchange->send_counts, 1, MPI_INT, exchange->receive_counts, 1, MPI_INT,
                              exchange->comm->collective, &exchange->request);
-    return code == MPI_SUCCESS ? status : tqi_mpi_check(code, "MPI_Ialltoall", error);
+    return tqi_mpi_check(code, "MPI_Ialltoall", error);
 }
 
 tq_status tqi_exchange_begin_data(tqi_exchange *exchange, tq_error *error)
@@ -205,22 +206,14 @@ tq_status tqi_exchange_begin_data(tqi_exchange *exchange, tq_error *error)
         exchange->receive_places[r] = (int)total;
         total += (size_t)exchange->receive_counts[r];
     }
-    /* Without room nothing can be received, and the others would wait for ever: over the budget is better than that, and no
-     * memory at all ends this rank, and with it the run. */
     tq_status status = reserve(exchange, &exchange->receive, &exchange->receive_capacity, total, error);
-    if (status) {
-        exchange->receive = malloc(total);
-        if (!exchange->receive)
-            return tqi_fail(error, TQ_E_MPI, "no memory to receive %zu bytes in the shuffle", total);
-        exchange->receive_capacity = total;
-        if (exchange->spec->budget)
-            atomic_fetch_add(&exchange->spec->budget->used, total);
-    }
+    if (status)
+        return status;
     exchange->rounds++;
     int code = MPI_Ialltoallv(exchange->send, exchange->send_counts, exchange->send_places, MPI_BYTE, exchange->receive,
                               exchange->receive_counts, exchange->receive_places, MPI_BYTE, exchange->comm->collective,
                               &exchange->request);
-    return code == MPI_SUCCESS ? status : tqi_mpi_check(code, "MPI_Ialltoallv", error);
+    return tqi_mpi_check(code, "MPI_Ialltoallv", error);
 }
 
 tq_status tqi_exchange_test(tqi_exchange *exchange, bool *done, tq_error *error)

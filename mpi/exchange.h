@@ -44,7 +44,7 @@ void tqi_exchange_free(tqi_exchange *exchange);
 tq_status tqi_exchange_add(tqi_exchange *exchange, tqi_run *run, tq_error *error);
 
 /* The two halves of a round. begin starts a collective and *done of test says when it is over; after data, what has arrived
- * is in the store. A failure of memory does not keep a rank from taking part: it is reported after the round. */
+ * is in the store. */
 tq_status tqi_exchange_begin_counts(tqi_exchange *exchange, tq_error *error);
 tq_status tqi_exchange_begin_data(tqi_exchange *exchange, tq_error *error);
 tq_status tqi_exchange_test(tqi_exchange *exchange, bool *done, tq_error *error);

@@ -65,7 +65,7 @@ static void fill_spec(tqi_job *job)
     job->spec = (tqi_spec){.records = from->records, .map = from->map, .map_chunk = from->map_chunk,
                            .shape = {(int)from->value_type, from->value_bytes}, .combine = from->combine,
                            .combine_fn = from->combine_fn, .reduce = from->reduce, .order = from->order,
-                           .limit = from->limit, .user = from->user, .rank = job->comm->rank, .budget = &job->budget};
+                           .limit = from->limit, .user = from->user, .rank = job->comm->rank, .budget = &job->budget, .stop = &job->stop};
     job->spec.result_shape = job->spec.shape;
     if (from->reduce)
         job->spec.result_shape = (tqi_value_shape){(int)from->result_type, 0};

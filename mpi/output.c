@@ -15,7 +15,7 @@ enum { PIPE_BYTES = 4096, STOP_CHECK_MS = 50, NAME_TRIES = 100 };
 
 static tq_status fail(const tqi_output *output, const char *what, tq_error *error)
 {
-    return tqi_fail_file(error, TQ_E_OUTPUT, output->path ? output->path : "the output", "%s: %s", what, strerror(errno));
+    return tqi_fail_file(error, TQ_E_OUTPUT, output->name ? output->name : "the output", "%s: %s", what, strerror(errno));
 }
 
 static bool is_regular(int fd)
@@ -82,7 +82,7 @@ static tq_status open_new_file(tqi_output *output, tq_error *error)
 static tq_status open_existing(tqi_output *output, const struct stat *info, tq_error *error)
 {
     if (S_ISDIR(info->st_mode))
-        return tqi_fail_file(error, TQ_E_OUTPUT, output->path, "is a folder");
+        return tqi_fail_file(error, TQ_E_OUTPUT, output->name, "is a folder");
     output->fd = open(output->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     if (output->fd < 0)
         return fail(output, "cannot write to it", error);
@@ -97,7 +97,8 @@ static tq_status resolve(tqi_output *output, const char *path, tq_error *error)
     output->path = realpath(path, NULL);
     if (!output->path)
         output->path = strdup(path);
-    return output->path ? TQ_OK : tqi_fail_memory(error, strlen(path), "a path");
+    output->name = strdup(path);
+    return output->path && output->name ? TQ_OK : tqi_fail_memory(error, strlen(path), "a path");
 }
 
 tq_status tqi_output_open(tqi_output *output, tq_output_kind kind, const char *path, int fd, const atomic_bool *stop,
@@ -211,5 +212,6 @@ void tqi_output_discard(tqi_output *output)
         close(output->fd);
     free(output->temporary);
     free(output->path);
+    free(output->name);
     *output = (tqi_output){.fd = -1};
 }

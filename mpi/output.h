@@ -9,7 +9,8 @@
 #include <tequio/tequio.h>
 
 typedef struct tqi_output {
-    char *path;      /* the final name, resolved; NULL for a descriptor */
+    char *name;      /* for messages; NULL for a descriptor */
+    char *path;      /* the final name, resolved; NULL if nothing is renamed at the end */
     char *temporary; /* the name until then; NULL if the file has none yet (O_TMPFILE) */
     int fd;
     bool close;      /* fd is ours */

@@ -219,11 +219,7 @@ static tq_status begin_receive(tqi_job *job, bool *moved, tq_error *error)
     *moved = true;
     MPI_Get_count(&probed, MPI_BYTE, &size);
     writing->incoming = (tqi_text){.budget = &job->budget};
-    writing->incoming.data = tqi_budget_alloc(&job->budget, (size_t)size);
-    if (!writing->incoming.data) { /* it must be received all the same: without being counted */
-        writing->incoming.budget = NULL;
-        writing->incoming.data = tqi_budget_alloc(NULL, (size_t)size);
-    }
+    writing->incoming.data = tqi_budget_force(&job->budget, (size_t)size);
     if (!writing->incoming.data)
         return tqi_fail(error, TQ_E_MPI, "no memory to receive %d bytes of output", size);
     writing->incoming.size = writing->incoming.capacity = (size_t)size;

@@ -49,13 +49,18 @@ static tq_status fail(tq_emitter *emitter, tq_status status, const char *message
     return emitter->status;
 }
 
+static bool is_stopped(const tq_emitter *emitter)
+{
+    return atomic_load_explicit(emitter->stop, memory_order_relaxed);
+}
+
 tq_status tqi_emitter_flush(tq_emitter *emitter)
 {
     tqi_run *run;
 
     if (emitter->status)
         return emitter->status;
-    if (atomic_load_explicit(emitter->stop, memory_order_relaxed))
+    if (is_stopped(emitter))
         return fail(emitter, TQ_E_CANCELLED, "cancelled");
     if (emitter->table.n == 0)
         return TQ_OK;
@@ -154,6 +159,8 @@ static tq_status emit(tq_emitter *emitter, tq_slice key, int64_t number, tq_slic
 {
     if (emitter->status)
         return emitter->status;
+    if (is_stopped(emitter))
+        return fail(emitter, TQ_E_CANCELLED, "cancelled");
     if (key.size > TQI_KEY_MAX || value.size > TQI_KEY_MAX)
         return fail(emitter, TQ_E_USER, "a key or value of more than 1 GiB was emitted");
     tqi_key loaded = load_key(emitter, key);
@@ -239,6 +246,8 @@ static size_t keep_all(tq_emitter *emitter, const tq_slice *keys, size_t n, int6
 
 static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
 {
+    if (is_stopped(emitter))
+        return fail(emitter, TQ_E_CANCELLED, "cancelled");
     for (size_t i = 0; i < n; i++)
         if (__builtin_expect(keys[i].size > TQI_KEY_MAX, 0))
             return fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
@@ -298,6 +307,8 @@ static tq_status locate(tq_emitter *emitter, const tq_record *record, int code)
 
 static tq_status call(tq_emitter *emitter, tq_map_fn map, const tq_record *record)
 {
+    if (is_stopped(emitter)) /* looked at for each record: they may take long */
+        return fail(emitter, TQ_E_CANCELLED, "cancelled");
     int code = tqi_fault("fail-map", emitter->spec->rank) ? 42 : map(record, emitter, emitter->spec->user);
 
     if (code || emitter->status)

@@ -41,15 +41,23 @@ struct tqi_feeder {
     tq_error error;
 };
 
-tqi_chunk *tqi_chunk_new(tqi_budget *budget, size_t capacity)
+static tqi_chunk *set_up(tqi_chunk *chunk, tqi_budget *budget, size_t capacity)
 {
-    tqi_chunk *chunk = tqi_budget_alloc(budget, sizeof *chunk + capacity + TQI_KEY_SLACK);
-
     if (!chunk)
         return NULL;
     *chunk = (tqi_chunk){.budget = budget, .capacity = capacity};
     memset(chunk->data + capacity, 0, TQI_KEY_SLACK);
     return chunk;
+}
+
+tqi_chunk *tqi_chunk_new(tqi_budget *budget, size_t capacity)
+{
+    return set_up(tqi_budget_alloc(budget, sizeof(tqi_chunk) + capacity + TQI_KEY_SLACK), budget, capacity);
+}
+
+tqi_chunk *tqi_chunk_force(tqi_budget *budget, size_t capacity)
+{
+    return set_up(tqi_budget_force(budget, sizeof(tqi_chunk) + capacity + TQI_KEY_SLACK), budget, capacity);
 }
 
 void tqi_chunk_free(tqi_chunk *chunk)

@@ -38,6 +38,7 @@ uint64_t tqi_feeder_bytes(tqi_feeder *feeder);
 void tqi_feeder_stop(tqi_feeder *feeder);
 
 tqi_chunk *tqi_chunk_new(tqi_budget *budget, size_t capacity);
+tqi_chunk *tqi_chunk_force(tqi_budget *budget, size_t capacity); /* beyond the budget if need be */
 void tqi_chunk_free(tqi_chunk *chunk);
 
 #endif

@@ -90,7 +90,10 @@ static tq_status reserve(tqi_reader *reader, size_t capacity, uint64_t at, tq_er
     if (capacity <= reader->capacity)
         return TQ_OK;
     capacity = (capacity + PAGE - 1) & ~(size_t)(PAGE - 1);
-    if (tqi_budget_take(reader->budget, capacity)) {
+    /* A piece must be read, however little is left of the budget; only records that are longer have to fit. */
+    bool counted = capacity <= TQI_PIECE_BYTES + 4 * PAGE ? tqi_budget_take_anyway(reader->budget, capacity)
+                                                          : tqi_budget_take(reader->budget, capacity);
+    if (counted) {
         buffer = aligned_alloc(PAGE, capacity + PAGE);
         if (!buffer)
             tqi_budget_give(reader->budget, capacity);

@@ -189,6 +189,8 @@ static tq_status call_reducer(const tqi_spec *spec, tqi_rows *groups, tqi_rows *
         for (n = 1; first + n < groups->n && same_key(&groups->entries[first], &groups->entries[first + n]);)
             n++;
         tq_values values = {&spec->shape, &groups->entries[first], n, 0};
+        if (spec->stop && atomic_load_explicit(spec->stop, memory_order_relaxed))
+            return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
         int code = tqi_fault("fail-reduce", spec->rank) ? 43 : spec->reduce(key, &values, &out, spec->user);
         if (code || out.status)
             return describe_reducer(&out, code, key, error);

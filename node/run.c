@@ -110,7 +110,7 @@ tq_status tqi_run_build(tqi_run_builder *builder, const tqi_entry *entries, size
     uint64_t total = lay_out(builder, entries, n, partition_of);
     if (!total)
         return TQ_E_USAGE;
-    tqi_run *made = tqi_budget_alloc(spec->budget, sizeof *made + total + TQI_KEY_SLACK);
+    tqi_run *made = tqi_budget_force(spec->budget, sizeof *made + total + TQI_KEY_SLACK);
     if (!made)
         return TQ_E_MEMORY;
     *made = (tqi_run){.bytes = total, .capacity = total + TQI_KEY_SLACK, .records = records};

@@ -5,6 +5,7 @@
 
 #include "common/budget.h"
 #include "common/page.h"
+#include <stdatomic.h>
 #include <tequio/mapreduce.h>
 
 typedef struct tqi_spec {
@@ -25,6 +26,7 @@ typedef struct tqi_spec {
     uint32_t own_partitions;
     int rank;
     tqi_budget *budget;
+    const atomic_bool *stop; /* set when the job is ending early; NULL: it never does */
 } tqi_spec;
 
 #endif

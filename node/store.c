@@ -63,6 +63,9 @@ static tq_status open_spill(tqi_store *store, tq_error *error)
 {
     char *path = NULL;
 
+    store->staging = tqi_budget_force(store->spec->budget, STAGING_BYTES);
+    if (!store->staging)
+        return tqi_fail_memory(error, STAGING_BYTES, "spilling");
     store->spill = open(store->tmpdir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (store->spill < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
         if (asprintf(&path, "%s/tequio-spill-XXXXXX", store->tmpdir) < 0)
@@ -75,9 +78,6 @@ static tq_status open_spill(tqi_store *store, tq_error *error)
     if (store->spill < 0)
         return tqi_fail_file(error, TQ_E_TMPDIR, store->tmpdir, "cannot create a spill file here: %s (see --tmpdir)",
                              strerror(errno));
-    store->staging = tqi_budget_alloc(store->spec->budget, STAGING_BYTES);
-    if (!store->staging)
-        return tqi_fail_memory(error, STAGING_BYTES, "spilling (see --memory)");
     return TQ_OK;
 }
 
@@ -108,7 +108,7 @@ static tq_status flush_staging(tqi_store *store, tq_error *error)
 
 static tq_status spill_page(tqi_store *store, const uint8_t *page, size_t size, tqi_page_ref *ref, tq_error *error)
 {
-    tq_status status = store->spill < 0 ? open_spill(store, error) : TQ_OK;
+    tq_status status = store->staging ? TQ_OK : open_spill(store, error);
 
     if (!status && store->staged + size > STAGING_BYTES)
         status = flush_staging(store, error);
@@ -177,7 +177,7 @@ static tqi_run *copy_block(tqi_store *store, size_t size)
 
     if (block && block->capacity - TQI_KEY_SLACK - block->bytes >= size)
         return block;
-    block = tqi_budget_alloc(store->spec->budget, sizeof *block + capacity + TQI_KEY_SLACK);
+    block = tqi_budget_force(store->spec->budget, sizeof *block + capacity + TQI_KEY_SLACK);
     if (!block)
         return NULL;
     *block = (tqi_run){.capacity = capacity + TQI_KEY_SLACK, .next = store->runs};

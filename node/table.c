@@ -7,6 +7,14 @@ enum { FRONT_BYTES = sizeof(tqi_entry) << TQI_FRONT_BITS };
 /* A key whose sum passes a multiple of this asks for a place in the front; one that has gathered as much there since keeps it. */
 static const uint64_t HOT = 64;
 
+/* A worker's table (one with a limit) gets its first entries whatever the budget says: without any it could not work. */
+static void *first_memory(const tqi_table *table, size_t bytes)
+{
+    bool worker = table->limit < TQI_TABLE_NO_LIMIT;
+
+    return worker ? tqi_budget_force(table->spec->budget, bytes) : tqi_budget_alloc(table->spec->budget, bytes);
+}
+
 static uint64_t *new_index(const tqi_spec *spec, size_t slots)
 {
     uint64_t *index = tqi_budget_alloc(spec->budget, slots * sizeof *index);
@@ -22,19 +30,20 @@ tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity
 
     *table = (tqi_table){.spec = spec, .capacity = capacity, .limit = limit};
     tqi_arena_init(&table->arena, spec->budget);
-    table->entries = tqi_budget_alloc(spec->budget, capacity * sizeof *table->entries);
+    table->entries = first_memory(table, capacity * sizeof *table->entries);
     if (!table->entries)
         return TQ_E_MEMORY;
     if (spec->combine == TQ_COMBINE_NONE)
         return TQ_OK;
     while (slots < 2 * capacity)
         slots *= 2;
-    table->index = new_index(spec, slots);
+    table->index = first_memory(table, slots * sizeof *table->index);
     table->index_mask = slots - 1;
     if (!table->index) {
         tqi_table_free(table);
         return TQ_E_MEMORY;
     }
+    memset(table->index, 0, slots * sizeof *table->index);
     return TQ_OK;
 }
 

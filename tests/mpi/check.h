@@ -1,5 +1,5 @@
-/* What the programs in this folder share: a check that ends the run, a folder of their own, and running a job. Each program
- * is started as  NAME THREADS  by every rank, all of them on one host, and uses no MPI but through tequio.
+/* What the programs in this folder share: a check that ends the run, a folder of their own, and running a job. Each
+ * program is started as  NAME THREADS  by every rank, all of them on one host, and uses no MPI but through tequio.
  *
  * The main thread of a program uses it, unless a function says otherwise. */
 #ifndef CHECK_H

@@ -1,5 +1,5 @@
-/* Cancelling: by another thread on any rank, by the callback, before the job starts, while mappers are slow. All ranks see
- * TQ_E_CANCELLED, and the next job works. How long it took is printed, and decides nothing. */
+/* Cancelling: by another thread on any rank, by the callback, before the job starts, while mappers are slow. All ranks
+ * see TQ_E_CANCELLED, and the next job works. How long it took is printed, and decides nothing. */
 #include "check.h"
 
 #include <pthread.h>
@@ -9,12 +9,12 @@ enum { LINES = 4000 };
 
 /* What a job and the thread that cancels it share. */
 struct race {
-    atomic_int mapped;         /* records, on this rank */
-    atomic_int calls;          /* of the callback */
-    atomic_bool cancelled;     /* tq_future_cancel was called, or the callback asked */
-    atomic_bool open;          /* mappers that wait may go on */
-    double pause_s;            /* that a record takes */
-    double asked_at;           /* by the thread that cancels, before the future is final */
+    atomic_int mapped;     /* records, on this rank */
+    atomic_int calls;      /* of the callback */
+    atomic_bool cancelled; /* tq_future_cancel was called, or the callback asked */
+    atomic_bool open;      /* mappers that wait may go on */
+    double pause_s;        /* that a record takes */
+    double asked_at;       /* by the thread that cancels, before the future is final */
     tq_future *future;
 };
 
@@ -48,8 +48,9 @@ static void check_cancelled(tq_future *future, const char *what)
     size_t size;
 
     CHECK_STATUS(tq_job_error(future, &error), TQ_OK);
-    CHECK_THAT(tq_future_status(future) == TQ_E_CANCELLED && error.status == TQ_E_CANCELLED, "%s: '%s' (%s), error '%s'", what,
-               tq_future_error(future), tq_status_name(tq_future_status(future)), error.message);
+    CHECK_THAT(tq_future_status(future) == TQ_E_CANCELLED && error.status == TQ_E_CANCELLED,
+               "%s: '%s' (%s), error '%s'", what, tq_future_error(future), tq_status_name(tq_future_status(future)),
+               error.message);
     CHECK(tq_future_get_state(future) == TQ_FUTURE_CANCELLED);
     CHECK(tq_future_cancel(future)); /* it has been cancelled before */
     CHECK(tq_job_rows(future) == 0 && tq_job_stats(future) == NULL);
@@ -95,7 +96,8 @@ static void cancel_from_thread(int rank)
     await(race.future);
     if (trial.rank == rank) {
         CHECK(pthread_join(thread, NULL) == 0);
-        printf("cancelled by a thread of rank %d of %d: over after %.3f s\n", rank, trial.size, now_s() - race.asked_at);
+        printf("cancelled by a thread of rank %d of %d: over after %.3f s\n", rank, trial.size,
+               now_s() - race.asked_at);
     }
     check_cancelled(race.future, "by a thread");
 }
@@ -105,7 +107,7 @@ static void test_threads(void)
     /* With threads = 0 the job is over before anybody has its future. */
     if (trial.threads == 0)
         return;
-    for (int rank = 0; rank < trial.size; rank += trial.size > 3 ? 3 : 1)
+    for (int rank = 0; rank<trial.size; rank += trial.size> 3 ? 3 : 1)
         cancel_from_thread(rank);
 }
 

@@ -1,8 +1,8 @@
 /* Jobs that fail: on every rank the same error, nothing left behind, and the next job on the same cluster works. */
 #include "check.h"
 
-/* 64 bytes a line and a split, 32 lines a rank: of its first share, an eighth of an equal part, rank R surely maps the four lines
- * from 4 R on. */
+/* 64 bytes a line and a split, 32 lines a rank: of its first share, an eighth of an equal part, rank R surely maps the
+ * four lines from 4 R on. */
 enum { LINE = 64, LINES_A_RANK = 32, FIRST_SHARE = LINES_A_RANK / 8 };
 
 /* What the functions of a job are told. Constant while the job runs. */
@@ -14,7 +14,7 @@ struct plan {
     bool says_why;
 };
 
-static struct trial trial;      /* the main thread's; rank, size and folder are read by all */
+static struct trial trial; /* the main thread's; rank, size and folder are read by all */
 static char input_path[PATH_SIZE], *const input_paths[] = {input_path};
 
 static tq_job job_of(struct plan *plan)
@@ -62,8 +62,8 @@ static tq_error check_failure(tq_future *future, tq_status expected, const char 
         CHECK_THAT(other.status == error.status && other.rank == error.rank && other.has_offset == error.has_offset &&
                        other.offset == error.offset && strcmp(other.phase, error.phase) == 0 &&
                        strcmp(other.file, error.file) == 0 && strcmp(other.message, error.message) == 0,
-                   "%s: rank 0 says '%s' (rank %d, %s, %s, %" PRIu64 "), rank %d '%s' (rank %d, %s, %s, %" PRIu64 ")", what,
-                   error.message, error.rank, error.phase, error.file, error.offset, r, other.message, other.rank,
+                   "%s: rank 0 says '%s' (rank %d, %s, %s, %" PRIu64 "), rank %d '%s' (rank %d, %s, %s, %" PRIu64 ")",
+                   what, error.message, error.rank, error.phase, error.file, error.offset, r, other.message, other.rank,
                    other.phase, other.file, other.offset);
     }
     int n = count_names(path_of(&trial, path, "out"), last);
@@ -389,23 +389,70 @@ static bool spoil(tq_job *job, int which)
     case 5: job->records = (tq_records)2; return true;
     case 6: job->value_type = (tq_value_type)3; return true;
     case 7: job->combine = (tq_combine)5; return true;
-    case 8: job->value_type = TQ_FIXED; job->combine = TQ_COMBINE_NONE; job->value_bytes = 0; return true;
-    case 9: job->value_type = TQ_FIXED; job->combine = TQ_COMBINE_NONE; job->value_bytes = 65537; return true;
-    case 10: job->value_type = TQ_BYTES; job->combine = TQ_COMBINE_USER; job->combine_fn = fail_to_combine; return true;
-    case 11: job->value_type = TQ_BYTES; job->combine = TQ_SUM; return true;
-    case 12: job->value_type = TQ_FIXED; job->value_bytes = 8; job->combine = TQ_SUM; return true;
-    case 13: job->value_type = TQ_FIXED; job->value_bytes = 8; job->combine = TQ_MIN; return true;
-    case 14: job->value_type = TQ_FIXED; job->value_bytes = 8; job->combine = TQ_MAX; return true;
+    case 8:
+        job->value_type = TQ_FIXED;
+        job->combine = TQ_COMBINE_NONE;
+        job->value_bytes = 0;
+        return true;
+    case 9:
+        job->value_type = TQ_FIXED;
+        job->combine = TQ_COMBINE_NONE;
+        job->value_bytes = 65537;
+        return true;
+    case 10:
+        job->value_type = TQ_BYTES;
+        job->combine = TQ_COMBINE_USER;
+        job->combine_fn = fail_to_combine;
+        return true;
+    case 11:
+        job->value_type = TQ_BYTES;
+        job->combine = TQ_SUM;
+        return true;
+    case 12:
+        job->value_type = TQ_FIXED;
+        job->value_bytes = 8;
+        job->combine = TQ_SUM;
+        return true;
+    case 13:
+        job->value_type = TQ_FIXED;
+        job->value_bytes = 8;
+        job->combine = TQ_MIN;
+        return true;
+    case 14:
+        job->value_type = TQ_FIXED;
+        job->value_bytes = 8;
+        job->combine = TQ_MAX;
+        return true;
     case 15: job->combine = TQ_COMBINE_USER; return true;
-    case 16: job->reduce = reduce_nothing; job->result_type = TQ_FIXED; return true;
-    case 17: job->reduce = reduce_nothing; job->result_type = (tq_value_type)7; return true;
+    case 16:
+        job->reduce = reduce_nothing;
+        job->result_type = TQ_FIXED;
+        return true;
+    case 17:
+        job->reduce = reduce_nothing;
+        job->result_type = (tq_value_type)7;
+        return true;
     case 18: job->order = (tq_order)3; return true;
     case 19: job->output = (tq_output_kind)4; return true;
     case 20: job->format = (tq_format)2; return true;
-    case 21: job->order = TQ_ORDER_VALUE_DESC; job->value_type = TQ_BYTES; job->combine = TQ_COMBINE_NONE; return true;
-    case 22: job->order = TQ_ORDER_VALUE_DESC; job->reduce = reduce_nothing; job->result_type = TQ_BYTES; return true;
-    case 23: job->output = TQ_OUTPUT_FILE; job->output_path = NULL; return true;
-    case 24: job->output = TQ_OUTPUT_FILE; job->output_path = ""; return true;
+    case 21:
+        job->order = TQ_ORDER_VALUE_DESC;
+        job->value_type = TQ_BYTES;
+        job->combine = TQ_COMBINE_NONE;
+        return true;
+    case 22:
+        job->order = TQ_ORDER_VALUE_DESC;
+        job->reduce = reduce_nothing;
+        job->result_type = TQ_BYTES;
+        return true;
+    case 23:
+        job->output = TQ_OUTPUT_FILE;
+        job->output_path = NULL;
+        return true;
+    case 24:
+        job->output = TQ_OUTPUT_FILE;
+        job->output_path = "";
+        return true;
     default: return false;
     }
 }

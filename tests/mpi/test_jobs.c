@@ -1,5 +1,5 @@
-/* Several jobs on one cluster: queued at once, watched, cancelled, while the number of threads changes; futures that outlive
- * the cluster; waiting for one and for all; callbacks of futures; many jobs in a row. */
+/* Several jobs on one cluster: queued at once, watched, cancelled, while the number of threads changes; futures that
+ * outlive the cluster; waiting for one and for all; callbacks of futures; many jobs in a row. */
 #include "words.h"
 
 #include <pthread.h>
@@ -140,7 +140,8 @@ static void test_cancel_one(void)
         CHECK_STATUS(tq_future_wait_all(futures, 3, HANG_S), TQ_OK);
         for (int i = 0; i < 3; i++) {
             if (i == which)
-                CHECK_THAT(tq_future_status(futures[i]) == TQ_E_CANCELLED, "job %d: %s", i, tq_future_error(futures[i]));
+                CHECK_THAT(tq_future_status(futures[i]) == TQ_E_CANCELLED, "job %d: %s", i,
+                           tq_future_error(futures[i]));
             else
                 check_result(&texts[i % 2], futures[i], "one that was not cancelled");
         }

@@ -49,8 +49,8 @@ static void check_rows(const tq_future *future, bool keeps, int factor, const ch
     CHECK_THAT(tq_job_rows(future) == (keeps ? KEYS : 0), "%s: %" PRIu64 " rows", what, tq_job_rows(future));
     for (uint64_t k = 0; k < tq_job_rows(future); k++) {
         CHECK_STATUS(tq_job_row(future, k, &row), TQ_OK);
-        CHECK_THAT(row.key.size == 7 && row.i64 == (int64_t)(REPEATS + (int)k) * factor, "%s: row %" PRIu64 " is '%.*s' %" PRId64,
-                   what, k, (int)row.key.size, row.key.data, row.i64);
+        CHECK_THAT(row.key.size == 7 && row.i64 == (int64_t)(REPEATS + (int)k) * factor,
+                   "%s: row %" PRIu64 " is '%.*s' %" PRId64, what, k, (int)row.key.size, row.key.data, row.i64);
     }
 }
 
@@ -77,9 +77,10 @@ static void use_mpi(MPI_Comm communicator, const char *what)
     CHECK(MPI_Comm_rank(communicator, &rank) == MPI_SUCCESS && MPI_Comm_size(communicator, &size) == MPI_SUCCESS);
     CHECK(MPI_Allreduce(&rank, &sum, 1, MPI_INT, MPI_SUM, communicator) == MPI_SUCCESS);
     CHECK_THAT(sum == size * (size - 1) / 2, "%s: the sum of the ranks is %d", what, sum);
-    CHECK(MPI_Sendrecv(&rank, 1, MPI_INT, (rank + 1) % size, 7, &next, 1, MPI_INT, (rank + size - 1) % size, MPI_ANY_TAG,
-                       communicator, &status) == MPI_SUCCESS);
-    CHECK_THAT(next == (rank + size - 1) % size && status.MPI_TAG == 7, "%s: a message of tag %d", what, status.MPI_TAG);
+    CHECK(MPI_Sendrecv(&rank, 1, MPI_INT, (rank + 1) % size, 7, &next, 1, MPI_INT, (rank + size - 1) % size,
+                       MPI_ANY_TAG, communicator, &status) == MPI_SUCCESS);
+    CHECK_THAT(next == (rank + size - 1) % size && status.MPI_TAG == 7, "%s: a message of tag %d", what,
+               status.MPI_TAG);
 }
 
 static tq_cluster *open_on(MPI_Comm communicator, int threads)
@@ -276,8 +277,8 @@ static void test_failing(void)
     use_mpi(MPI_COMM_WORLD, "after a failure and closing");
 }
 
-/* The same on all ranks, before MPI says how many there are. Over all numbers of ranks and threads that are run, every level
- * is tried with and without threads. */
+/* The same on all ranks, before MPI says how many there are. Over all numbers of ranks and threads that are run, every
+ * level is tried with and without threads. */
 static int level_to_try(void)
 {
     static const int levels[] = {MPI_THREAD_FUNNELED, MPI_THREAD_SERIALIZED, MPI_THREAD_MULTIPLE};

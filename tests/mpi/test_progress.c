@@ -1,5 +1,5 @@
-/* What a job tells about itself while it runs: the callbacks, their order and their numbers, that a slow one holds nothing
- * up, that none comes too late, and snapshots from another thread. */
+/* What a job tells about itself while it runs: the callbacks, their order and their numbers, that a slow one holds
+ * nothing up, that none comes too late, and snapshots from another thread. */
 #include "check.h"
 
 #include <pthread.h>
@@ -43,8 +43,8 @@ static int phase_of(const char *tag)
 static void note(struct said *said, uint64_t done, uint64_t not_done, const char *tag)
 {
     CHECK_THAT(done >= said->done, "%s: done fell from %" PRIu64 " to %" PRIu64, tag, said->done, done);
-    CHECK_THAT(done + not_done >= said->total, "%s: done + not_done fell from %" PRIu64 " to %" PRIu64, tag, said->total,
-               done + not_done);
+    CHECK_THAT(done + not_done >= said->total, "%s: done + not_done fell from %" PRIu64 " to %" PRIu64, tag,
+               said->total, done + not_done);
     CHECK_THAT(said->calls == 0 || said->not_done > 0 || not_done == 0 || done + not_done > said->total,
                "%s: not_done came back", tag);
     *said = (struct said){said->calls + 1, done, done + not_done, not_done};
@@ -71,7 +71,8 @@ static int on_progress(const char *tag, uint64_t done, uint64_t not_done, void *
 static void check_phase(const tq_phase_progress *now)
 {
     if (!now->started)
-        CHECK_THAT(!now->finished && now->done == 0 && now->seconds == 0, "%s says something before it starts", now->tag);
+        CHECK_THAT(!now->finished && now->done == 0 && now->seconds == 0, "%s says something before it starts",
+                   now->tag);
     if (now->finished)
         CHECK_THAT(now->not_done == 0, "%s is finished, and %" PRIu64 " not done", now->tag, now->not_done);
     CHECK(now->seconds >= 0);
@@ -164,8 +165,9 @@ static void test_sequence(bool tags, bool snapshots, tq_output_kind output, doub
 
 static const double SLOW_S = 1.2;
 
-/* A job that takes far less than its callback, which is called at the end of each phase at least, by one thread: if it held
- * anything up, the job would take two calls and more. Closes the cluster, which waits for callbacks as releasing does. */
+/* A job that takes far less than its callback, which is called at the end of each phase at least, by one thread: if it
+ * held anything up, the job would take two calls and more. Closes the cluster, which waits for callbacks as releasing
+ * does. */
 static void test_slow_callback(void)
 {
     struct diary diary = {.pause_s = SLOW_S};
@@ -184,14 +186,16 @@ static void test_slow_callback(void)
     double released_s = now_s() - began;
     int calls = atomic_load(&diary.calls);
     if (trial.rank == 0) {
-        printf("%d ranks, slow callback: waited %.3f s, released after %.3f s, %d calls\n", trial.size, waited_s, released_s,
-               calls);
+        printf("%d ranks, slow callback: waited %.3f s, released after %.3f s, %d calls\n", trial.size, waited_s,
+               released_s, calls);
         CHECK(calls >= TQ_PHASES);
-        CHECK_THAT(waited_s < 0.4 * SLOW_S * calls, "it was waited for %.3f s with %d calls of %.1f s", waited_s, calls, SLOW_S);
+        CHECK_THAT(waited_s < 0.4 * SLOW_S * calls, "it was waited for %.3f s with %d calls of %.1f s", waited_s, calls,
+                   SLOW_S);
     }
     if (trial.size % 2) {
         if (trial.rank == 0)
-            CHECK_THAT(tq_job_stats(future)->seconds < 0.4 * SLOW_S * calls, "the job took %.3f s", tq_job_stats(future)->seconds);
+            CHECK_THAT(tq_job_stats(future)->seconds < 0.4 * SLOW_S * calls, "the job took %.3f s",
+                       tq_job_stats(future)->seconds);
         tq_future_release(future);
     } else {
         tq_cluster_close(trial.cluster);
@@ -237,14 +241,15 @@ static void check_final(const tq_future *future)
     CHECK_STATUS(tq_job_progress(future, &progress), TQ_OK);
     check_snapshot(&progress);
     for (int p = 0; p < TQ_PHASES; p++)
-        CHECK_THAT(progress.phases[p].started && progress.phases[p].finished, "%s is not finished", progress.phases[p].tag);
+        CHECK_THAT(progress.phases[p].started && progress.phases[p].finished, "%s is not finished",
+                   progress.phases[p].tag);
     if (trial.rank != 0) {
-        CHECK_THAT(write->done == tq_job_rows(future), "%" PRIu64 " rows written here, and %" PRIu64 " kept", write->done,
-                   tq_job_rows(future));
+        CHECK_THAT(write->done == tq_job_rows(future), "%" PRIu64 " rows written here, and %" PRIu64 " kept",
+                   write->done, tq_job_rows(future));
         return;
     }
-    CHECK_THAT(map->records == stats->emitted.records, "%" PRIu64 " records are said to be mapped, of %" PRIu64, map->records,
-               stats->emitted.records);
+    CHECK_THAT(map->records == stats->emitted.records, "%" PRIu64 " records are said to be mapped, of %" PRIu64,
+               map->records, stats->emitted.records);
     CHECK_THAT(map->bytes == stats->input_bytes && map->bytes_total == stats->input_bytes,
                "%" PRIu64 " of %" PRIu64 " bytes are said to be mapped, of %" PRIu64, map->bytes, map->bytes_total,
                stats->input_bytes);

@@ -1,5 +1,5 @@
-/* Values other than sums, and reducers: TQ_MIN, TQ_MAX, combiners of the job's own, values that are not combined; rows of
- * other keys; records as lines, words and chunks; and that the result never depends on how the input was cut. */
+/* Values other than sums, and reducers: TQ_MIN, TQ_MAX, combiners of the job's own, values that are not combined; rows
+ * of other keys; records as lines, words and chunks; and that the result never depends on how the input was cut. */
 #include "words.h"
 
 enum { LINES = 700, KEYS = 41 };
@@ -127,8 +127,8 @@ static void test_numbers(const struct trial *trial, const char *const *input)
             int key = key_number((tq_slice){rows.rows[i].data, rows.rows[i].size});
 
             CHECK(key == (int)i);
-            CHECK_THAT(rows.rows[i].value == combined((tq_combine)combine, key), "combine %d of key %d is %" PRId64, combine,
-                       key, rows.rows[i].value);
+            CHECK_THAT(rows.rows[i].value == combined((tq_combine)combine, key), "combine %d of key %d is %" PRId64,
+                       combine, key, rows.rows[i].value);
         }
         free(rows.rows);
         tq_future_release(future);
@@ -280,8 +280,8 @@ static void test_index(const struct trial *trial, const char *const *input)
         CHECK_STATUS(tq_job_row(future, i, &row), TQ_OK);
         CHECK(key_number(row.key) == (int)i);
         size_t size = expected_index((int)i, expected);
-        CHECK_THAT(row.value.size == size && memcmp(row.value.data, expected, size) == 0, "key %d: '%.*s', not '%s'", (int)i,
-                   (int)row.value.size, row.value.data, expected);
+        CHECK_THAT(row.value.size == size && memcmp(row.value.data, expected, size) == 0, "key %d: '%.*s', not '%s'",
+                   (int)i, (int)row.value.size, row.value.data, expected);
     }
     tq_future_release(future);
 }
@@ -426,8 +426,8 @@ static void test_scatter(const struct trial *trial, const char *const *input, tq
 
 /* ---- Records ---- */
 
-/* A digest of the records, whatever their number: key = size and offset of a record, and it must be what the file has there.
- * In chunks the records are found here, by their delimiters. */
+/* A digest of the records, whatever their number: key = size and offset of a record, and it must be what the file has
+ * there. In chunks the records are found here, by their delimiters. */
 static int note_record(const tq_record *record, size_t at, size_t size, tq_emitter *emitter)
 {
     char key[64];

@@ -26,7 +26,8 @@ static inline uint64_t next_random(uint64_t *state)
     return *state;
 }
 
-/* One word, by its number: mostly short, some of exactly 8, 15, 16 or 17 bytes, some long, some not ASCII. Returns its size. */
+/* One word, by its number: mostly short, some of exactly 8, 15, 16 or 17 bytes, some long, some not ASCII. Returns its
+ * size. */
 static inline size_t make_word(char word[128], uint64_t number)
 {
     static const int widths[] = {1, 3, 1, 8, 2, 15, 1, 16, 4, 17, 1, 60, 5, 100};
@@ -179,8 +180,8 @@ static inline void check_rows(const word_rows *got, const word_row *expected, si
         const word_row *one = &got->rows[i], *other = &expected[i];
 
         CHECK_THAT(compare_keys(one, other) == 0 && one->value == other->value,
-                   "%s: row %zu is '%.*s' %" PRId64 ", not '%.*s' %" PRId64, what, i, (int)one->size, one->data, one->value,
-                   (int)other->size, other->data, other->value);
+                   "%s: row %zu is '%.*s' %" PRId64 ", not '%.*s' %" PRId64, what, i, (int)one->size, one->data,
+                   one->value, (int)other->size, other->data, other->value);
     }
 }
 

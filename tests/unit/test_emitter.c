@@ -525,7 +525,7 @@ static void test_cancelled(void **state)
     world_close(&all);
 }
 
-/* From a budget that is too small for the table to one that is large enough for everything: either all that was emitted
+/* From a budget that is too small for any key beside the table to one that is large enough for everything: either all that was emitted
  * arrives, or the emitter says that there is no memory. */
 static void test_budgets(void **state)
 {
@@ -534,14 +534,14 @@ static void test_budgets(void **state)
     (void)state;
     for (uint64_t limit = 100; limit < 2000000; limit += limit / 4) {
         world all = {.budget = {.limit = limit}};
-        char text[8000], *at = text;
+        char text[16000], *at = text;
         all.spec = spec_of(TQ_SUM, TQ_I64, 0, 5, &all.budget);
         all.spec.user = &all;
         all.spec.records = TQ_WORDS;
         all.spec.map_chunk = count_chunk;
         tqi_rows_init(&all.rows, NULL);
         for (int i = 0; i < 300; i++)
-            at += sprintf(at, i % 3 ? "%d " : "a-long-word-%d ", i);
+            at += sprintf(at, i % 3 ? "%d " : "a-word-that-is-too-long-for-an-entry-%d ", i);
         tq_status status = tqi_emitter_init(&all.emitter, &all.spec, 3, deliver, &all, &all.stop, 200);
         if (!status)
             status = map_text(&all, text, (size_t)(at - text));
