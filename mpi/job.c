@@ -325,7 +325,7 @@ static tq_status take_step(tqi_job *job, const char *phase, tq_status (*take)(tq
     return error.status;
 }
 
-/* Sum up what all ranks did in phases first .. last, and report their ends. */
+/* Sum up what all ranks did in phases first .. last, and report their ends: on rank 0 for all ranks, elsewhere for its own. */
 static tq_status finish_phases(tqi_job *job, tq_phase first, tq_phase last)
 {
     uint64_t numbers[3 * TQ_PHASES] = {0};
@@ -337,9 +337,9 @@ static tq_status finish_phases(tqi_job *job, tq_phase first, tq_phase last)
     }
     tq_status status = tqi_comm_sum(job->comm, numbers, 3 * TQ_PHASES, &job->error);
     for (int p = (int)first; p <= (int)last && !status; p++) {
-        tqi_phase_count final = {.done = numbers[3 * p], .bytes = numbers[3 * p + 1], .records = numbers[3 * p + 2]};
+        tqi_phase_count all = {.done = numbers[3 * p], .bytes = numbers[3 * p + 1], .records = numbers[3 * p + 2]};
 
-        tqi_hub_finish(job->hub, (tq_phase)p, &final);
+        tqi_hub_finish(job->hub, (tq_phase)p, job->comm->rank == 0 ? &all : &job->counts.phase[p]);
     }
     return status;
 }
@@ -376,7 +376,8 @@ static void free_shuffle(tqi_job *job)
 
 static tq_status reduce(tqi_job *job)
 {
-    tqi_hub_set_total(job->hub, TQ_PHASE_REDUCE, job->spec.partitions, 0);
+    if (job->comm->rank == 0)
+        tqi_hub_set_total(job->hub, TQ_PHASE_REDUCE, job->spec.partitions, 0);
     tqi_hub_begin(job->hub, TQ_PHASE_REDUCE);
     tq_status status = take_step(job, "reduce", tqi_reduce_start);
     if (!status)

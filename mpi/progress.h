@@ -37,7 +37,7 @@ typedef struct tqi_hub_options {
 tq_status tqi_hub_create(const tqi_hub_options *options, tqi_hub **hub);
 
 /* Engine: the job runs now; the numbers of a rank; the phases; totals that are known better than by adding up the ranks'. final
- * is what all ranks together did, since the last messages of the others may still be on their way. */
+ * is what was done in all, since the last messages of other ranks may still be on their way. */
 void tqi_hub_start(tqi_hub *hub);
 void tqi_hub_set_rank(tqi_hub *hub, int rank, const tqi_rank_progress *progress);
 void tqi_hub_set_total(tqi_hub *hub, tq_phase phase, uint64_t total, uint64_t bytes_total);

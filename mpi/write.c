@@ -67,7 +67,8 @@ tq_status tqi_write_start(tqi_job *job, tq_error *error)
     }
     job->counts.phase[TQ_PHASE_WRITE].total = job->total_rows = rows;
     status = tqi_comm_sum(job->comm, &job->total_rows, 1, error);
-    tqi_hub_set_total(job->hub, TQ_PHASE_WRITE, job->total_rows, 0);
+    if (job->comm->rank == 0)
+        tqi_hub_set_total(job->hub, TQ_PHASE_WRITE, job->total_rows, 0);
     return status;
 }
 
