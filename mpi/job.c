@@ -26,9 +26,13 @@ static bool copy_description(tqi_job *job, const tq_job *from)
     const char *tmpdir = from->tmpdir ? from->tmpdir : getenv("TMPDIR");
     bool failed = false;
 
+    if (from->abi != TQ_JOB_ABI) { /* nothing else can be believed */
+        *to = (tq_job){.abi = from->abi};
+        return true;
+    }
     *to = *from;
     char **inputs = calloc(from->n_inputs + 1, sizeof *inputs);
-    for (size_t i = 0; inputs && i < from->n_inputs; i++)
+    for (size_t i = 0; inputs && from->inputs && i < from->n_inputs; i++)
         inputs[i] = copy(from->inputs[i], &failed);
     to->inputs = (const char *const *)inputs;
     to->name = copy(from->name ? from->name : "job", &failed);
@@ -106,17 +110,23 @@ tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *exe
     job->store.spill = -1;
     job->writing = (tqi_writing){.receiving = MPI_REQUEST_NULL, .sends = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
     tqi_error_clear(&job->error);
+    tqi_error_clear(&job->not_runnable);
     pthread_mutex_init(&job->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&job->woken, &monotonic);
     pthread_cond_init(&job->runs_taken, NULL);
     pthread_condattr_destroy(&monotonic);
-    bool ok = copy_description(job, description);
+    /* What fails here on one rank is told to the others when the job runs: they are waiting for this rank. */
+    if (!copy_description(job, description))
+        tqi_fail_memory(&job->not_runnable, description->n_inputs, "the job's description");
     fill_spec(job);
     tqi_hub_options options = {comm->rank, comm->size, description->interval_s, description->progress,
                                description->on_snapshot, description->user, &job->cancel, tqi_job_wake, job};
-    if (ok && !tqi_hub_create(&options, &job->hub))
+    tq_status status = tqi_hub_create(&options, &job->hub);
+    if (status && !job->not_runnable.status)
+        tqi_fail(&job->not_runnable, status, "cannot start the thread that reports progress");
+    if (job->hub)
         job->future = tqi_future_create(request_cancel, destroy, job);
     if (job->future) {
         tqi_future_on_release(job->future, end_callbacks);
@@ -222,6 +232,9 @@ static const char *wrong(const tq_job *job)
         return "the job was not initialized with TQ_JOB_INIT, or was compiled for another version of tequio";
     if (!job->map == !job->map_chunk)
         return "exactly one of map and map_chunk must be set";
+    for (size_t i = 0; i < job->n_inputs; i++)
+        if (!job->inputs[i])
+            return "inputs, or one of them, is NULL";
     if (job->n_inputs == 0)
         return "no input is given";
     if ((unsigned)job->records > TQ_WORDS)
@@ -346,8 +359,11 @@ static tq_status finish_phases(tqi_job *job, tq_phase first, tq_phase last)
 
 static tq_status check_description(tqi_job *job, tq_error *error)
 {
+    if (job->not_runnable.status) {
+        *error = job->not_runnable;
+        return error->status;
+    }
     const char *reason = wrong(&job->description);
-
     return reason ? tqi_fail(error, TQ_E_USAGE, "%s", reason) : TQ_OK;
 }
 

@@ -129,6 +129,7 @@ struct tqi_job {
 
     tqi_rank_progress counts;
     double reported_at;
+    tq_error not_runnable; /* what failed when the job was submitted */
     tq_error error;    /* this rank's first, then the one all ranks agreed on */
     tq_account emitted, flushed, shuffled, reduced, result, ordered, written, dropped;
     uint64_t merged_mapping, merged_reducing;

@@ -34,16 +34,28 @@ static char *folder_of(const char *path)
     return folder;
 }
 
+/* The umask, which can otherwise be read only by changing it, under the eyes of other threads. */
+static mode_t current_umask(void)
+{
+    FILE *status = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned mask = 022;
+
+    while (status && fgets(line, sizeof line, status))
+        if (sscanf(line, "Umask: %o", &mask) == 1)
+            break;
+    if (status)
+        fclose(status);
+    return (mode_t)mask;
+}
+
 static mode_t mode_of_new_file(const char *path)
 {
     struct stat info;
-    mode_t mask;
 
     if (stat(path, &info) == 0)
         return info.st_mode & 07777;
-    mask = umask(0);
-    umask(mask);
-    return 0666 & ~mask;
+    return 0666 & ~current_umask();
 }
 
 /* A file with a name of its own, where the file system knows no files without one. */

@@ -276,6 +276,7 @@ tq_status tqi_hub_create(const tqi_hub_options *options, tqi_hub **result)
     tqi_hub *hub = calloc(1, sizeof *hub);
     pthread_condattr_t monotonic;
 
+    *result = NULL;
     if (!hub)
         return TQ_E_MEMORY;
     hub->options = *options;
@@ -292,15 +293,11 @@ tq_status tqi_hub_create(const tqi_hub_options *options, tqi_hub **result)
         tqi_hub_free(hub);
         return TQ_E_MEMORY;
     }
-    if (options->rank == 0 && (options->progress || options->on_snapshot)) {
-        if (pthread_create(&hub->notifier, NULL, notify, hub) != 0) {
-            tqi_hub_free(hub);
-            return TQ_E_SYSTEM;
-        }
-        hub->notifying = true;
-    }
     *result = hub;
-    return TQ_OK;
+    if (options->rank != 0 || (!options->progress && !options->on_snapshot))
+        return TQ_OK;
+    hub->notifying = pthread_create(&hub->notifier, NULL, notify, hub) == 0;
+    return hub->notifying ? TQ_OK : TQ_E_SYSTEM;
 }
 
 void tqi_hub_join(tqi_hub *hub)

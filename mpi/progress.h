@@ -33,7 +33,7 @@ typedef struct tqi_hub_options {
     void *owner;
 } tqi_hub_options;
 
-/* TQ_E_MEMORY, TQ_E_SYSTEM (no thread). */
+/* TQ_E_MEMORY: *hub is NULL. TQ_E_SYSTEM: the notifier could not be started, and the hub works without. */
 tq_status tqi_hub_create(const tqi_hub_options *options, tqi_hub **hub);
 
 /* Engine: the job runs now; the numbers of a rank; the phases; totals that are known better than by adding up the ranks'. final

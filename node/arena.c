@@ -23,7 +23,9 @@ static tqi_arena_block *add_block(tqi_arena *arena, size_t bytes)
         capacity = LARGEST_BLOCK;
     if (capacity < bytes)
         capacity = bytes;
-    tqi_arena_block *block = tqi_budget_alloc(arena->budget, sizeof *block + capacity);
+    bool anyway = arena->first_anyway && !arena->newest && capacity <= LARGEST_BLOCK;
+    tqi_arena_block *block = anyway ? tqi_budget_force(arena->budget, sizeof *block + capacity)
+                                    : tqi_budget_alloc(arena->budget, sizeof *block + capacity);
     if (!block)
         return NULL;
     *block = (tqi_arena_block){.older = arena->newest, .capacity = capacity};

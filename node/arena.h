@@ -10,6 +10,7 @@ typedef struct tqi_arena {
     tqi_budget *budget;
     tqi_arena_block *newest;
     size_t used;  /* bytes handed out since the last reset */
+    bool first_anyway; /* the first block, if small, is given whatever the budget says */
 } tqi_arena;
 
 void tqi_arena_init(tqi_arena *arena, tqi_budget *budget);

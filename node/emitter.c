@@ -22,7 +22,7 @@ tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker
     size_t first = most_entries < TQI_MAP_FIRST_ENTRIES ? most_entries : TQI_MAP_FIRST_ENTRIES;
     tq_status status = tqi_fault("enomem-map", spec->rank) ? TQ_E_MEMORY
                                                            : tqi_table_init(&emitter->table, spec, first, most_entries);
-    if (!status && spec->combine == TQ_SUM)
+    if (!status && spec->combine == TQ_SUM && most_entries >= (size_t)4 << TQI_FRONT_BITS)
         tqi_table_add_front(&emitter->table); /* without one it is slower, that is all */
     if (!status)
         status = tqi_run_builder_init(&emitter->builder, spec, &spec->shape, spec->partitions);

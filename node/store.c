@@ -173,7 +173,8 @@ tq_status tqi_store_take_run(tqi_store *store, tqi_run *run, tq_error *error)
 static tqi_run *copy_block(tqi_store *store, size_t size)
 {
     tqi_run *block = store->runs;
-    size_t capacity = size > COPY_BLOCK ? size : COPY_BLOCK;
+    size_t usual = store->bound && store->bound / 8 < COPY_BLOCK ? (size_t)store->bound / 8 : COPY_BLOCK;
+    size_t capacity = size > usual ? size : usual;
 
     if (block && block->capacity - TQI_KEY_SLACK - block->bytes >= size)
         return block;

@@ -30,6 +30,7 @@ tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity
 
     *table = (tqi_table){.spec = spec, .capacity = capacity, .limit = limit};
     tqi_arena_init(&table->arena, spec->budget);
+    table->arena.first_anyway = limit < TQI_TABLE_NO_LIMIT;
     table->entries = first_memory(table, capacity * sizeof *table->entries);
     if (!table->entries)
         return TQ_E_MEMORY;

@@ -183,6 +183,7 @@ static void learn_order(struct trial *trial, struct corpus *corpus)
         for (size_t i = 0; i < got.n; i++)
             got.rows[i] =
                 *(word_row *)bsearch(&got.rows[i], expected[TQ_ORDER_KEY].rows, got.n, sizeof *got.rows, by_key);
+        free(sorted.rows);
     }
     expected[TQ_ORDER_NONE] = trial->rank == 0 ? got : (word_rows){got.rows, expected[TQ_ORDER_KEY].n, 0};
     tq_future_release(future);
@@ -220,7 +221,8 @@ static void test_outputs(struct trial *trial, struct corpus *corpus)
             for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
                 struct variant variant = {(tq_order)order, (tq_output_kind)output, limits[i], 4096, 0, i % 2 != 0};
 
-                if (i < 3 || output == TQ_OUTPUT_GATHER)
+                /* With many ranks each order and output with one limit, with few ranks with all of them. */
+                if (trial->size > 3 ? (int)i == (order + output) % 4 : i < 3 || output == TQ_OUTPUT_GATHER)
                     run(trial, corpus, &variant);
             }
 }

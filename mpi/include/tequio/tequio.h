@@ -46,10 +46,11 @@ typedef struct tq_cluster_options {
  * Started by mpirun or srun, and MPI not initialized: MPI is initialized here and finalized by tq_cluster_close.
  * MPI initialized by the caller: a duplicate of MPI_COMM_WORLD is used (see tequio/mpi.h for another communicator, and for
  * the thread level that takes). Started by hand: a cluster of one rank, which never calls MPI.
- * TQ_E_USAGE, TQ_E_MPI, TQ_E_SYSTEM, TQ_E_MEMORY. */
+ * threads must be 0 on all ranks or on none. TQ_E_USAGE, TQ_E_MPI, TQ_E_SYSTEM, TQ_E_MEMORY. */
 TQ_API tq_status tq_cluster_open(const tq_cluster_options *options, tq_cluster **cluster, tq_error *error);
 
-/* Wait for submitted jobs, then give everything back. Collective. NULL is allowed. */
+/* Wait for submitted jobs, then give everything back. Collective. NULL is allowed. Futures may be released later, but not by
+ * another thread while this runs. */
 TQ_API void tq_cluster_close(tq_cluster *cluster);
 
 TQ_API int tq_cluster_rank(const tq_cluster *cluster);
