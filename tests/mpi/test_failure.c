@@ -377,6 +377,8 @@ static int reduce_nothing(tq_slice key, tq_values *values, tq_rows_out *out, voi
     return 0;
 }
 
+static const char *const missing_input = NULL;
+
 /* Make one thing of a description wrong. False: there is no such case. */
 static bool spoil(tq_job *job, int which)
 {
@@ -453,6 +455,8 @@ static bool spoil(tq_job *job, int which)
         job->output = TQ_OUTPUT_FILE;
         job->output_path = "";
         return true;
+    case 25: job->inputs = NULL; return true;
+    case 26: job->inputs = &missing_input; return true;
     default: return false;
     }
 }
