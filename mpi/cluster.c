@@ -183,22 +183,6 @@ void tq_cluster_close(tq_cluster *cluster)
     free_cluster(cluster);
 }
 
-void tqi_cluster_forget(tqi_job *job)
-{
-    tq_cluster *cluster = job->cluster;
-
-    if (!cluster)
-        return;
-    pthread_mutex_lock(&cluster->lock);
-    for (tqi_job **link = &cluster->alive; *link; link = &(*link)->next_alive) {
-        if (*link != job)
-            continue;
-        *link = job->next_alive;
-        break;
-    }
-    pthread_mutex_unlock(&cluster->lock);
-}
-
 /* ---- Asking ---- */
 
 int tq_cluster_rank(const tq_cluster *cluster)
@@ -235,12 +219,30 @@ tq_status tq_cluster_set_threads(tq_cluster *cluster, int threads)
 
 /* ---- Jobs ---- */
 
+/* Take a job off the list of those that are alive. */
+static void forget(tqi_job *job)
+{
+    tq_cluster *cluster = job->cluster;
+
+    if (!cluster)
+        return;
+    pthread_mutex_lock(&cluster->lock);
+    for (tqi_job **link = &cluster->alive; *link; link = &(*link)->next_alive) {
+        if (*link != job)
+            continue;
+        *link = job->next_alive;
+        break;
+    }
+    pthread_mutex_unlock(&cluster->lock);
+}
+
 tq_future *tq_submit(tq_cluster *cluster, const tq_job *description)
 {
     tqi_job *job = tqi_job_new(cluster, &cluster->comm, cluster->executor, description);
 
     if (!job)
         return NULL;
+    job->forget = forget;
     tq_future *future = job->future;
     tqi_future_retain(future); /* the engine's hold */
     pthread_mutex_lock(&cluster->lock);

@@ -2,64 +2,15 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "mpi/description.h"
 #include "mpi/stats.h"
 #include "node/future.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t DEFAULT_ROUND_BYTES = 8 << 20;
 static const double REPORT_EVERY_S = 0.05; /* to rank 0: often enough for any progress bar */
 
 /* ---- Making and freeing ---- */
-
-static char *copy(const char *text, bool *failed)
-{
-    char *made = text ? strdup(text) : NULL;
-
-    *failed |= text && !made;
-    return made;
-}
-
-static bool copy_description(tqi_job *job, const tq_job *from)
-{
-    tq_job *to = &job->description;
-    const char *tmpdir = from->tmpdir ? from->tmpdir : getenv("TMPDIR");
-    bool failed = false;
-
-    if (from->abi != TQ_JOB_ABI) { /* nothing else can be believed */
-        *to = (tq_job){.abi = from->abi};
-        return true;
-    }
-    *to = *from;
-    char **inputs = calloc(from->n_inputs + 1, sizeof *inputs);
-    for (size_t i = 0; inputs && from->inputs && i < from->n_inputs; i++)
-        inputs[i] = copy(from->inputs[i], &failed);
-    to->inputs = (const char *const *)inputs;
-    to->name = copy(from->name ? from->name : "job", &failed);
-    to->output_path = copy(from->output_path, &failed);
-    to->tmpdir = copy(tmpdir && tmpdir[0] ? tmpdir : "/tmp", &failed);
-    to->key_name = copy(from->key_name ? from->key_name : "key", &failed);
-    to->value_name = copy(from->value_name ? from->value_name : "value", &failed);
-    if (!to->round_bytes)
-        to->round_bytes = DEFAULT_ROUND_BYTES;
-    if (from->memory_bytes && to->round_bytes > from->memory_bytes / 32)
-        to->round_bytes = from->memory_bytes / 32 + 1;
-    return inputs && !failed;
-}
-
-static void free_description(tq_job *description)
-{
-    char **inputs = (char **)description->inputs;
-
-    for (size_t i = 0; inputs && i < description->n_inputs; i++)
-        free(inputs[i]);
-    free(inputs);
-    free((char *)description->name);
-    free((char *)description->output_path);
-    free((char *)description->tmpdir);
-    free((char *)description->key_name);
-    free((char *)description->value_name);
-}
 
 static void fill_spec(tqi_job *job)
 {
@@ -118,7 +69,7 @@ tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *exe
     pthread_cond_init(&job->runs_taken, NULL);
     pthread_condattr_destroy(&monotonic);
     /* What fails here on one rank is told to the others when the job runs: they are waiting for this rank. */
-    if (!copy_description(job, description))
+    if (!tqi_description_copy(&job->description, description))
         tqi_fail_memory(&job->not_runnable, description->n_inputs, "the job's description");
     fill_spec(job);
     tqi_hub_options options = {comm->rank, comm->size, description->interval_s, description->progress,
@@ -179,68 +130,18 @@ void tqi_job_free(tqi_job *job)
 {
     if (!job)
         return;
-    tqi_cluster_forget(job);
+    if (job->forget)
+        job->forget(job);
     tqi_hub_free(job->hub);
     free_workings(job);
     free_parts(job);
     free(job->first_row);
     free(job->rank_stats);
-    free_description(&job->description);
+    tqi_description_free(&job->description);
     pthread_mutex_destroy(&job->lock);
     pthread_cond_destroy(&job->woken);
     pthread_cond_destroy(&job->runs_taken);
     free(job);
-}
-
-/* ---- Checking the description ---- */
-
-static const char *wrong_values(const tq_job *job)
-{
-    if ((unsigned)job->value_type > TQ_BYTES || (unsigned)job->combine > TQ_COMBINE_USER)
-        return "value_type or combine is none of the known ones";
-    if (job->value_type == TQ_FIXED && (job->value_bytes < 1 || job->value_bytes > 65536))
-        return "value_bytes must be 1 to 65536 for TQ_FIXED values";
-    if (job->value_type == TQ_BYTES && job->combine != TQ_COMBINE_NONE)
-        return "TQ_BYTES values cannot be combined";
-    if (job->value_type != TQ_I64 && job->combine != TQ_COMBINE_NONE && job->combine != TQ_COMBINE_USER)
-        return "TQ_SUM, TQ_MIN and TQ_MAX need TQ_I64 values";
-    if (job->combine == TQ_COMBINE_USER && !job->combine_fn)
-        return "TQ_COMBINE_USER needs a combine_fn";
-    if (job->reduce && job->result_type != TQ_I64 && job->result_type != TQ_BYTES)
-        return "result_type must be TQ_I64 or TQ_BYTES";
-    return NULL;
-}
-
-static const char *wrong_output(const tq_job *job)
-{
-    tq_value_type result = job->reduce ? job->result_type : job->value_type;
-
-    if ((unsigned)job->order > TQ_ORDER_NONE || (unsigned)job->output > TQ_OUTPUT_FD || (unsigned)job->format > TQ_JSON)
-        return "order, output or format is none of the known ones";
-    if (job->order == TQ_ORDER_VALUE_DESC && result != TQ_I64)
-        return "TQ_ORDER_VALUE_DESC needs TQ_I64 results";
-    if (job->output == TQ_OUTPUT_FILE && (!job->output_path || !job->output_path[0]))
-        return "TQ_OUTPUT_FILE needs an output_path";
-    return NULL;
-}
-
-static const char *wrong(const tq_job *job)
-{
-    const char *reason;
-
-    if (job->abi != TQ_JOB_ABI)
-        return "the job was not initialized with TQ_JOB_INIT, or was compiled for another version of tequio";
-    if (!job->map == !job->map_chunk)
-        return "exactly one of map and map_chunk must be set";
-    for (size_t i = 0; i < job->n_inputs; i++)
-        if (!job->inputs[i])
-            return "inputs, or one of them, is NULL";
-    if (job->n_inputs == 0)
-        return "no input is given";
-    if ((unsigned)job->records > TQ_WORDS)
-        return "records is none of the known ones";
-    reason = wrong_values(job);
-    return reason ? reason : wrong_output(job);
 }
 
 /* ---- Running ---- */
@@ -363,7 +264,7 @@ static tq_status check_description(tqi_job *job, tq_error *error)
         *error = job->not_runnable;
         return error->status;
     }
-    const char *reason = wrong(&job->description);
+    const char *reason = tqi_description_wrong(&job->description);
     return reason ? tqi_fail(error, TQ_E_USAGE, "%s", reason) : TQ_OK;
 }
 

@@ -87,7 +87,8 @@ typedef struct tqi_writing {
 struct tqi_job {
     tqi_job *next;     /* in the cluster's queue, */
     tqi_job *next_alive; /* and in its list of jobs that are not freed yet */
-    tq_cluster *cluster; /* NULL once it is closed */
+    tq_cluster *cluster;           /* NULL once it is closed */
+    void (*forget)(tqi_job *job); /* the cluster's: the job is about to be freed */
     const tqi_comm *comm;
     tq_executor *executor;
     tq_job description; /* with copies of its own of all strings */
@@ -205,11 +206,6 @@ void tqi_job_free(tqi_job *job);
 
 /* Run it to its end and make its future final. Collective; the engine. */
 void tqi_job_run(tqi_job *job);
-
-/* ---- mpi/cluster.c ---- */
-
-/* Take a job off the cluster's list of those that are alive. */
-void tqi_cluster_forget(tqi_job *job);
 
 /* ---- mpi/account.c ---- */
 
