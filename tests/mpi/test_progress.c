@@ -20,8 +20,8 @@ struct diary {
     struct said by_tag[TQ_PHASES], by_snapshot[TQ_PHASES];
     atomic_int calls;
     atomic_bool released; /* tq_future_release has returned */
-    double pause_s;       /* that a call of the callback takes, */
-    double map_pause_s;   /* and a record */
+    atomic_bool hold;     /* a call of the callback does not return */
+    double map_pause_s;   /* that a record takes */
 };
 
 static int map_with_pauses(const tq_record *record, tq_emitter *emitter, void *user)
@@ -55,7 +55,8 @@ static void count_call(struct diary *diary)
     CHECK_THAT(trial.rank == 0, "a callback on rank %d", trial.rank);
     CHECK_THAT(!atomic_load(&diary->released), "a callback after tq_future_release");
     atomic_fetch_add(&diary->calls, 1);
-    sleep_s(diary->pause_s);
+    while (atomic_load(&diary->hold))
+        sleep_s(0.001);
     CHECK_THAT(!atomic_load(&diary->released), "a callback outlived tq_future_release");
 }
 
@@ -163,43 +164,29 @@ static void test_sequence(bool tags, bool snapshots, tq_output_kind output, doub
 
 /* ---- Slow callbacks ---- */
 
-static const double SLOW_S = 1.2;
-
-/* A job that takes far less than its callback, which is called at the end of each phase at least, by one thread: if it
- * held anything up, the job would take two calls and more. Closes the cluster, which waits for callbacks as releasing
- * does. */
+/* A callback that does not return before the job is over: if anything waited for it, the job would never end. What it has
+ * missed comes afterwards: the end of each phase. Closes the cluster, which waits for callbacks as releasing does. */
 static void test_slow_callback(void)
 {
-    struct diary diary = {.pause_s = SLOW_S};
+    struct diary diary = {.hold = true};
     tq_job job = job_of(&diary);
 
     job.progress = on_progress;
-    job.interval_s = SLOW_S / 3;
-    double began = now_s();
+    job.interval_s = 0.001;
     tq_future *future = run_well(&trial, &job);
-    double waited_s = now_s() - began;
+    CHECK_THAT(atomic_load(&diary.calls) <= 1, "%d calls at a time", atomic_load(&diary.calls));
+    atomic_store(&diary.hold, false);
     if (trial.size % 2)
         tq_cluster_close(trial.cluster);
     else
         tq_future_release(future);
     atomic_store(&diary.released, true);
-    double released_s = now_s() - began;
-    int calls = atomic_load(&diary.calls);
-    if (trial.rank == 0) {
-        printf("%d ranks, slow callback: waited %.3f s, released after %.3f s, %d calls\n", trial.size, waited_s,
-               released_s, calls);
-        CHECK(calls >= TQ_PHASES);
-        CHECK_THAT(waited_s < 0.4 * SLOW_S * calls, "it was waited for %.3f s with %d calls of %.1f s", waited_s, calls,
-                   SLOW_S);
-    }
-    if (trial.size % 2) {
-        if (trial.rank == 0)
-            CHECK_THAT(tq_job_stats(future)->seconds < 0.4 * SLOW_S * calls, "the job took %.3f s",
-                       tq_job_stats(future)->seconds);
+    if (trial.rank == 0)
+        CHECK(atomic_load(&diary.calls) >= TQ_PHASES);
+    if (trial.size % 2)
         tq_future_release(future);
-    } else {
+    else
         tq_cluster_close(trial.cluster);
-    }
     trial.cluster = NULL;
 }
 
