@@ -42,7 +42,7 @@ int main(int argc, char **argv)
         MapReduce job(MPI_COMM_WORLD);
         job.memsize = 256;
         job.all2all = 1;
-        job.map(64 * ranks, 1, argv + 1, 0, 0, '\n', 80, cut, NULL);
+        job.map(64 * ranks, 1, argv + 1, 0, 0, '\n', 1 << 20, cut, NULL);
         job.compress(sum, NULL);
         job.collate(NULL);
         uint64_t words = job.reduce(sum, NULL);
