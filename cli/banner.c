@@ -16,7 +16,7 @@ struct cli_banner {
     cli_verdict verdict;
 };
 
-/* ---- What a block means ------------------------------------------------------------------------------------------------ */
+/* ---- What a block means ------------------------------------------------------------------------------------------ */
 
 /* Each reader gets the block's text with single blanks for all white space. The texts are Open MPI's, in
  * share/openmpi/help-*.txt; those of 4.1 and 5.0 are alike in what is looked for here. */
@@ -59,8 +59,8 @@ static void read_signal(const char *text, const char *hostfile, cli_verdict *ver
     verdict->signal = number_after(text, "exited on signal ", 0);
     word_after(text, "on node ", host, sizeof host);
     const char *name = strsignal(verdict->signal);
-    snprintf(verdict->message, sizeof verdict->message, "rank %d on host %s was killed by signal %d (%s)", verdict->rank, host,
-             verdict->signal, name != NULL ? name : "unknown");
+    snprintf(verdict->message, sizeof verdict->message, "rank %d on host %s was killed by signal %d (%s)",
+             verdict->rank, host, verdict->signal, name != NULL ? name : "unknown");
 }
 
 static void read_exit(const char *text, const char *hostfile, cli_verdict *verdict)
@@ -71,8 +71,8 @@ static void read_exit(const char *text, const char *hostfile, cli_verdict *verdi
     verdict->status = TQ_E_RANK_LOST;
     verdict->rank = comma != NULL ? atoi(comma + 2) : -1;
     verdict->exit_code = number_after(text, "Exit code: ", 0);
-    snprintf(verdict->message, sizeof verdict->message, "rank %d ended with exit code %d and gave no reason", verdict->rank,
-             verdict->exit_code);
+    snprintf(verdict->message, sizeof verdict->message, "rank %d ended with exit code %d and gave no reason",
+             verdict->rank, verdict->exit_code);
 }
 
 static void read_vanished(const char *text, const char *hostfile, cli_verdict *verdict)
@@ -81,8 +81,9 @@ static void read_vanished(const char *text, const char *hostfile, cli_verdict *v
     char host[128];
     verdict->status = TQ_E_RANK_LOST;
     verdict->rank = number_after(text, "process rank ", -1);
-    snprintf(verdict->message, sizeof verdict->message, "rank %d on host %s ended in the middle of the run and gave no reason",
-             verdict->rank, word_after(text, "on node ", host, sizeof host));
+    snprintf(verdict->message, sizeof verdict->message,
+             "rank %d on host %s ended in the middle of the run and gave no reason", verdict->rank,
+             word_after(text, "on node ", host, sizeof host));
 }
 
 static void read_abort(const char *text, const char *hostfile, cli_verdict *verdict)
@@ -98,7 +99,8 @@ static void read_unknown_loss(const char *text, const char *hostfile, cli_verdic
 {
     (void)text, (void)hostfile;
     verdict->status = TQ_E_RANK_LOST;
-    snprintf(verdict->message, sizeof verdict->message, "a rank ended in the middle of the run; mpirun cannot say which");
+    snprintf(verdict->message, sizeof verdict->message,
+             "a rank ended in the middle of the run; mpirun cannot say which");
 }
 
 static void read_lost_host(const char *text, const char *hostfile, cli_verdict *verdict)
@@ -145,7 +147,8 @@ static void read_no_program(const char *text, const char *hostfile, cli_verdict 
     (void)hostfile;
     char program[256], host[128];
     verdict->status = TQ_E_MPI;
-    snprintf(verdict->message, sizeof verdict->message, "host %s cannot run %s: install tequio there under the same path",
+    snprintf(verdict->message, sizeof verdict->message,
+             "host %s cannot run %s: install tequio there under the same path",
              word_after(text, "Node: ", host, sizeof host), word_after(text, "Executable: ", program, sizeof program));
 }
 
@@ -215,8 +218,8 @@ static const struct {
     {"is in the process of killing a job", read_nothing},
 };
 
-/* A death by signal says more than the rest, a loss more than what may follow from one, and the first of a kind more than
- * those it drew along. */
+/* A death by signal says more than the rest, a loss more than what may follow from one, and the first of a kind more
+ * than those it drew along. */
 static int weight_of(const cli_verdict *verdict)
 {
     if (verdict->status == TQ_OK)
@@ -256,7 +259,7 @@ static bool understand(cli_banner *banner)
     return false;
 }
 
-/* ---- Lines ------------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ------------------------------------------------------------------------------------------------------- */
 
 static bool is_dashes(const char *line, size_t size)
 {
@@ -269,9 +272,9 @@ static bool is_dashes(const char *line, size_t size)
 /* Lines of mpirun's outside of blocks that say nothing to the user. */
 static bool is_chatter(const char *line, size_t size)
 {
-    static const char *const phrases[] = {"sent help message", "orte_base_help_aggregate", "mpirun: killing job",
-                                          "mpirun: abort is already in progress", "mpirun: SIGPIPE detected",
-                                          "mpirun: Forwarding signal"};
+    static const char *const phrases[] = {"sent help message",        "orte_base_help_aggregate",
+                                          "mpirun: killing job",      "mpirun: abort is already in progress",
+                                          "mpirun: SIGPIPE detected", "mpirun: Forwarding signal"};
     char text[256];
     snprintf(text, sizeof text, "%.*s", (int)(size < sizeof text ? size : sizeof text - 1), line);
     for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)

@@ -1,5 +1,5 @@
-/* What mpirun itself says on standard error, between lines of dashes, and what it means: the launcher shows one clear line
- * instead of a page. Lines that are not mpirun's pass. One thread. */
+/* What mpirun itself says on standard error, between lines of dashes, and what it means: the launcher shows one clear
+ * line instead of a page. Lines that are not mpirun's pass. One thread. */
 #ifndef CLI_BANNER_H
 #define CLI_BANNER_H
 

@@ -1,16 +1,16 @@
-/* How fast each phase goes and how long it will still take, from a row of snapshots. The clock is the snapshots' own, so the
- * same snapshots always give the same estimates. One thread at a time. */
+/* How fast each phase goes and how long it will still take, from a row of snapshots. The clock is the snapshots' own,
+ * so the same snapshots always give the same estimates. One thread at a time. */
 #ifndef CLI_ESTIMATE_H
 #define CLI_ESTIMATE_H
 
 #include <tequio/tequio.h>
 
 typedef struct cli_phase_estimate {
-    bool known;       /* how much there is in all; otherwise fraction and left_s say nothing */
-    double fraction;  /* 0 .. 1, and 1 only when the phase is finished */
-    double per_s;     /* bytes a second where the phase counts bytes, otherwise its items; 0 = not known yet */
+    bool known;      /* how much there is in all; otherwise fraction and left_s say nothing */
+    double fraction; /* 0 .. 1, and 1 only when the phase is finished */
+    double per_s;    /* bytes a second where the phase counts bytes, otherwise its items; 0 = not known yet */
     bool rate_in_bytes;
-    double left_s;    /* -1 = not known */
+    double left_s; /* -1 = not known */
 } cli_phase_estimate;
 
 typedef struct cli_estimate {

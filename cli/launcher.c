@@ -17,14 +17,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* After being asked to cancel, the ranks have this long; then mpirun is told to end them, and at last is ended itself. */
+/* After being asked to cancel, the ranks have this long; then mpirun is told to end them, and at last is ended
+ * itself. */
 static const double ask_s = 2, terminate_s = 4;
 static const double hello_s = 0.3;        /* ranks that are still starting have this long until they can be asked */
 static const double same_request_s = 0.2; /* a signal to the process and to its group is one request */
 static const double tick_s = 1;           /* between looks at the clock and the screen */
-static const double block_s = 0.3;        /* mpirun writes its blocks in one go: what is still open then is a rank's text */
-static const double drain_s = 2;          /* for what is left in the pipes when mpirun has ended */
-static const double orphan_s = 0.8;       /* for ranks that outlive mpirun: they end by themselves after 0.7 s */
+static const double block_s = 0.3;  /* mpirun writes its blocks in one go: what is still open then is a rank's text */
+static const double drain_s = 2;    /* for what is left in the pipes when mpirun has ended */
+static const double orphan_s = 0.8; /* for ranks that outlive mpirun: they end by themselves after 0.7 s */
 
 typedef enum stage { RUNNING, ASKED, TERMINATED, KILLED } stage;
 
@@ -38,21 +39,21 @@ typedef struct launcher {
     pid_t child;      /* mpirun; 0 once it was waited for */
     int child_status; /* of waitpid */
     int signals, listener;
-    int errors;               /* mpirun's standard error */
-    cli_pump forwarded;       /* mpirun's standard output */
-    cli_pump result;          /* what rank 0 writes, if it must pass here */
-    cli_pump input;           /* the terminal's keyboard, which mpirun may not read */
+    int errors;                  /* mpirun's standard error */
+    cli_pump forwarded;          /* mpirun's standard output */
+    cli_pump result;             /* what rank 0 writes, if it must pass here */
+    cli_pump input;              /* the terminal's keyboard, which mpirun may not read */
     int give_input, give_output; /* for rank 0, -1 if none; ours to close if above 2 */
 
     char line[LINE_SIZE]; /* the unfinished last line of errors */
     size_t used;
-    double line_at;       /* when something was added to the banner's block last */
+    double line_at; /* when something was added to the banner's block last */
 
     stage stage;
     double stage_at, ended_at;
-    bool ranks_listen;    /* rank 0 catches signals */
-    int end_status;       /* as rank 0 reported it, -1 if it did not */
-    bool printed;         /* a line of a rank's was shown */
+    bool ranks_listen; /* rank 0 catches signals */
+    int end_status;    /* as rank 0 reported it, -1 if it did not */
+    bool printed;      /* a line of a rank's was shown */
     double ticked_at;
 } launcher;
 
@@ -70,7 +71,7 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* ---- Stopping them ------------------------------------------------------------------------------------------------------- */
+/* ---- Stopping them ----------------------------------------------------------------------------------------------- */
 
 /* Open MPI forwards SIGUSR1 to the ranks, where it means: cancel. Before they catch it, it would kill them. */
 static void ask(launcher *l)
@@ -91,7 +92,7 @@ static void escalate(launcher *l)
         kill(l->child, l->stage == TERMINATED ? SIGTERM : SIGKILL);
 }
 
-/* ---- What the ranks say ------------------------------------------------------------------------------------------------ */
+/* ---- What the ranks say ------------------------------------------------------------------------------------------ */
 
 static void pass_line(const char *line, size_t size, void *user)
 {
@@ -162,7 +163,7 @@ static void read_errors(launcher *l)
     }
 }
 
-/* ---- Signals and time ---------------------------------------------------------------------------------------------------- */
+/* ---- Signals and time -------------------------------------------------------------------------------------------- */
 
 static void reap(launcher *l)
 {
@@ -202,7 +203,7 @@ static void look_at_clock(launcher *l)
         escalate(l);
 }
 
-/* ---- The loop ------------------------------------------------------------------------------------------------------------ */
+/* ---- The loop ---------------------------------------------------------------------------------------------------- */
 
 static void move_result(launcher *l, cli_pump *pump, const struct pollfd *ready)
 {
@@ -263,7 +264,7 @@ static void loop(launcher *l)
     }
 }
 
-/* ---- Beginning ----------------------------------------------------------------------------------------------------------- */
+/* ---- Beginning --------------------------------------------------------------------------------------------------- */
 
 static int catch_signals(void)
 {
@@ -305,8 +306,8 @@ static bool open_output(launcher *l)
     return true;
 }
 
-/* Decide what the ranks get for a standard input: nothing, ours, or a pipe from the keyboard, which a process group in the
- * background may not read. Sets what mpirun gets. */
+/* Decide what the ranks get for a standard input: nothing, ours, or a pipe from the keyboard, which a process group in
+ * the background may not read. Sets what mpirun gets. */
 static bool open_input(launcher *l, int *for_mpirun)
 {
     int input = STDIN_FILENO;
@@ -352,7 +353,7 @@ static tq_status start(launcher *l, const cli_mpirun *mpirun)
     return l->child > 0 ? TQ_OK : TQ_E_SYSTEM;
 }
 
-/* ---- End ------------------------------------------------------------------------------------------------------------------ */
+/* ---- End --------------------------------------------------------------------------------------------------------- */
 
 /* A reader that went away (`| head`) ends us the way it ends any other program. */
 static void die_of_pipe(void)
@@ -365,8 +366,8 @@ static void die_of_pipe(void)
     raise(SIGPIPE);
 }
 
-/* Whether mpirun knows a cause that came before what rank 0 reported: when a rank dies, mpirun ends the others, and rank 0
- * sees no more than that it was told to stop. */
+/* Whether mpirun knows a cause that came before what rank 0 reported: when a rank dies, mpirun ends the others, and
+ * rank 0 sees no more than that it was told to stop. */
 static bool is_deeper(const cli_verdict *verdict, int end_status)
 {
     if (verdict->signal != 0)

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* ---- Frames ------------------------------------------------------------------------------------------------------------ */
+/* ---- Frames ------------------------------------------------------------------------------------------------------ */
 
 bool cli_link_exists(void)
 {
@@ -37,10 +37,11 @@ size_t cli_frame_snapshot(const tq_progress *progress, tq_phase phase, char *tex
                           progress->ranks, (int)progress->phase, progress->silent_s, progress->silent_rank);
     for (int i = 0; i < TQ_PHASES && length > 0 && (size_t)length < size; i++) {
         const tq_phase_progress *p = &progress->phases[i];
-        length += snprintf(text + length, size - (size_t)length,
-                           " %d %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %.6f %d %" PRIu64 " %" PRIu64,
-                           p->started, p->finished, p->done, p->not_done, p->bytes, p->bytes_total, p->records, p->seconds,
-                           p->slowest_rank, p->slowest_done, p->slowest_not_done);
+        length +=
+            snprintf(text + length, size - (size_t)length,
+                     " %d %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %.6f %d %" PRIu64 " %" PRIu64,
+                     p->started, p->finished, p->done, p->not_done, p->bytes, p->bytes_total, p->records, p->seconds,
+                     p->slowest_rank, p->slowest_done, p->slowest_not_done);
     }
     if (length <= 0 || (size_t)length + 2 > size)
         return 0;
@@ -59,8 +60,8 @@ static bool parse_snapshot(const char *text, cli_frame *frame)
 {
     tq_progress *progress = &frame->progress;
     int phase, current, used = 0;
-    if (sscanf(text, "%d %lf %d %d %lf %d%n", &phase, &progress->seconds, &progress->ranks, &current, &progress->silent_s,
-               &progress->silent_rank, &used) != 6 ||
+    if (sscanf(text, "%d %lf %d %d %lf %d%n", &phase, &progress->seconds, &progress->ranks, &current,
+               &progress->silent_s, &progress->silent_rank, &used) != 6 ||
         phase < 0 || phase >= TQ_PHASES || current < 0 || current > TQ_PHASES)
         return false;
     frame->phase = (tq_phase)phase;
@@ -69,7 +70,9 @@ static bool parse_snapshot(const char *text, cli_frame *frame)
         tq_phase_progress *p = &progress->phases[i];
         int started, finished;
         text += used;
-        if (sscanf(text, " %d %d %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %lf %d %" SCNu64 " %" SCNu64 "%n",
+        if (sscanf(text,
+                   " %d %d %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %lf %d %" SCNu64 " %" SCNu64
+                   "%n",
                    &started, &finished, &p->done, &p->not_done, &p->bytes, &p->bytes_total, &p->records, &p->seconds,
                    &p->slowest_rank, &p->slowest_done, &p->slowest_not_done, &used) != 11)
             return false;
@@ -93,9 +96,10 @@ bool cli_frame_parse(const char *text, cli_frame *frame)
     }
 }
 
-/* ---- Files ------------------------------------------------------------------------------------------------------------- */
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
 
-/* Names in the abstract namespace need no folder and vanish with the launcher. Whoever connects is asked for his user id. */
+/* Names in the abstract namespace need no folder and vanish with the launcher. Whoever connects is asked for his user
+ * id. */
 static socklen_t address_of(const char *name, struct sockaddr_un *address)
 {
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -146,8 +150,8 @@ bool cli_link_give_files(int listener, int input, int output)
     char count = (char)n;
     control_block control = {.bytes = {0}};
     struct iovec part = {&count, 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-                             .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE(n * sizeof(int))};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
@@ -163,8 +167,8 @@ static void receive_files(int connection)
     char count = 0;
     control_block control;
     struct iovec part = {&count, 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-                             .msg_controllen = sizeof control.bytes};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) != 1)
         return;
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A file opened later must not become the standard output because that was closed. What takes the place of a closed file
- * refuses to be read or written, as the closed one would. */
+/* A file opened later must not become the standard output because that was closed. What takes the place of a closed
+ * file refuses to be read or written, as the closed one would. */
 static void open_standard_files(void)
 {
     for (int fd = 0; fd <= STDERR_FILENO; fd++)

@@ -18,14 +18,15 @@ static bool is_set(const char *variable)
 bool cli_mpirun_has_hosts(const cli_options *options)
 {
     /* Slurm, PBS/Torque, LSF, Grid Engine: mpirun takes their hosts by itself. */
-    static const char *const allocations[] = {"SLURM_JOB_ID", "PBS_NODEFILE", "LSB_HOSTS", "LSB_DJOB_HOSTFILE", "PE_HOSTFILE"};
+    static const char *const allocations[] = {"SLURM_JOB_ID", "PBS_NODEFILE", "LSB_HOSTS", "LSB_DJOB_HOSTFILE",
+                                              "PE_HOSTFILE"};
     for (size_t i = 0; i < sizeof allocations / sizeof allocations[0]; i++)
         if (is_set(allocations[i]))
             return true;
     return options->hostfile != NULL;
 }
 
-/* ---- Which ------------------------------------------------------------------------------------------------------------- */
+/* ---- Which ------------------------------------------------------------------------------------------------------- */
 
 static bool is_program(const char *path)
 {
@@ -56,8 +57,9 @@ static tq_status find_programs(cli_mpirun *mpirun, char *why, size_t size)
         if (named != NULL)
             snprintf(why, size, "TEQUIO_MPIRUN is '%.200s', which is no program that can be run", named);
         else
-            snprintf(why, size, "there is no mpirun on the PATH: install Open MPI (Debian, Ubuntu: apt install openmpi-bin), or "
-                                "say where it is in TEQUIO_MPIRUN");
+            snprintf(why, size,
+                     "there is no mpirun on the PATH: install Open MPI (Debian, Ubuntu: apt install openmpi-bin), or "
+                     "say where it is in TEQUIO_MPIRUN");
         return TQ_E_MPI;
     }
     ssize_t length = readlink("/proc/self/exe", mpirun->self, sizeof mpirun->self - 1);
@@ -82,7 +84,7 @@ static tq_status check_hostfile(const char *hostfile, char *why, size_t size)
     return TQ_OK;
 }
 
-/* ---- With which flags ---------------------------------------------------------------------------------------------------- */
+/* ---- With which flags -------------------------------------------------------------------------------------------- */
 
 static void add(cli_mpirun *mpirun, const char *argument)
 {
@@ -181,7 +183,7 @@ void cli_mpirun_free(cli_mpirun *mpirun)
     mpirun->argv = NULL;
 }
 
-/* ---- Starting it ------------------------------------------------------------------------------------------------------- */
+/* ---- Starting it ------------------------------------------------------------------------------------------------- */
 
 /* In the child. The launcher has no threads, so anything may be called here. */
 static void become(const cli_mpirun *mpirun, const char *link, const int files[3], pid_t parent)

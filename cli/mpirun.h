@@ -1,5 +1,5 @@
-/* How the launcher calls mpirun: which one, with which flags, in which environment. Open MPI 4.1 is what is known and tested;
- * 5.0 takes the same flags. One thread. */
+/* How the launcher calls mpirun: which one, with which flags, in which environment. Open MPI 4.1 is what is known and
+ * tested; 5.0 takes the same flags. One thread. */
 #ifndef CLI_MPIRUN_H
 #define CLI_MPIRUN_H
 
@@ -22,8 +22,8 @@ typedef struct cli_mpirun {
 tq_status cli_mpirun_prepare(const cli_options *options, cli_mpirun *mpirun, char *why, size_t size);
 void cli_mpirun_free(cli_mpirun *mpirun);
 
-/* Start it, in a process group of its own, with these as its standard files. It gets a SIGTERM if we die. link is the value
- * of TEQUIO_LAUNCHER for the ranks. -1 and errno on failure. */
+/* Start it, in a process group of its own, with these as its standard files. It gets a SIGTERM if we die. link is the
+ * value of TEQUIO_LAUNCHER for the ranks. -1 and errno on failure. */
 pid_t cli_mpirun_start(const cli_mpirun *mpirun, const char *link, int input, int output, int errors);
 
 #endif

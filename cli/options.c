@@ -3,30 +3,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- The table ----------------------------------------------------------------------------------------------------- */
+/* ---- The table --------------------------------------------------------------------------------------------------- */
 
 #define AT(member) offsetof(cli_options, member)
 
 static const option_row table[] = {
-    {"ranks", 'n', "N", OPTION_COUNT, AT(ranks), NULL, "processes, started here by mpirun (this one alone)", "TEQUIO_RANKS", 1,
-     1000000},
-    {"hostfile", 0, "FILE", OPTION_STRING, AT(hostfile), NULL, "hosts to run on: lines of NAME slots=N", "TEQUIO_HOSTFILE", 0, 0},
-    {"threads", 't', "N", OPTION_COUNT, AT(threads), "auto", "threads a rank; 0: all in one, in order", "TEQUIO_THREADS", 0,
-     TQ_MAX_WORKERS},
+    {"ranks", 'n', "N", OPTION_COUNT, AT(ranks), NULL, "processes, started here by mpirun (this one alone)",
+     "TEQUIO_RANKS", 1, 1000000},
+    {"hostfile", 0, "FILE", OPTION_STRING, AT(hostfile), NULL, "hosts to run on: lines of NAME slots=N",
+     "TEQUIO_HOSTFILE", 0, 0},
+    {"threads", 't', "N", OPTION_COUNT, AT(threads), "auto", "threads a rank; 0: all in one, in order",
+     "TEQUIO_THREADS", 0, TQ_MAX_WORKERS},
     {"recursive", 'r', NULL, OPTION_FLAG, AT(recursive), NULL, "read folders and all that is in them", NULL, 0, 0},
-    {"output", 'o', "FILE", OPTION_STRING, AT(output), NULL, "write here, when it is whole (standard output)", NULL, 0, 0},
+    {"output", 'o', "FILE", OPTION_STRING, AT(output), NULL, "write here, when it is whole (standard output)", NULL, 0,
+     0},
     {"top", 0, "N", OPTION_COUNT, AT(top), NULL, "only the N rows of the largest values, these first", NULL, 1, 0},
-    {"format", 0, "text|json", OPTION_CHOICE, AT(format), "text", "key TAB value, or a JSON object, a line", NULL, 0, 0},
+    {"format", 0, "text|json", OPTION_CHOICE, AT(format), "text", "key TAB value, or a JSON object, a line", NULL, 0,
+     0},
     {"sort", 0, "key|none", OPTION_CHOICE, AT(sort), "key", "order of the rows, without --top", NULL, 0, 0},
-    {"split-size", 0, "SIZE", OPTION_SIZE, AT(split_bytes), NULL, "bytes handed out at a time (by input)", "TEQUIO_SPLIT_SIZE",
-     1, 0},
+    {"split-size", 0, "SIZE", OPTION_SIZE, AT(split_bytes), NULL, "bytes handed out at a time (by input)",
+     "TEQUIO_SPLIT_SIZE", 1, 0},
     {"round-bytes", 0, "SIZE", OPTION_SIZE, AT(round_bytes), NULL, "most bytes a rank sends at a time (8M)",
      "TEQUIO_ROUND_BYTES", 1, 0},
-    {"memory", 0, "SIZE", OPTION_SIZE, AT(memory_bytes), NULL, "most memory of a rank (no bound)", "TEQUIO_MEMORY", 1, 0},
+    {"memory", 0, "SIZE", OPTION_SIZE, AT(memory_bytes), NULL, "most memory of a rank (no bound)", "TEQUIO_MEMORY", 1,
+     0},
     {"tmpdir", 0, "DIR", OPTION_STRING, AT(tmpdir), NULL, "for what does not fit in memory ($TMPDIR or /tmp)",
      "TEQUIO_TMPDIR", 0, 0},
-    {"interval", 0, "SECONDS", OPTION_SECONDS, AT(interval_s), "0.5", "time between progress reports", "TEQUIO_INTERVAL", 0,
-     86400},
+    {"interval", 0, "SECONDS", OPTION_SECONDS, AT(interval_s), "0.5", "time between progress reports",
+     "TEQUIO_INTERVAL", 0, 86400},
     {"progress", 0, "auto|bar|lines|json|none", OPTION_CHOICE, AT(progress), "auto", "on standard error",
      "TEQUIO_PROGRESS", 0, 0},
     {"quiet", 'q', NULL, OPTION_FLAG, AT(quiet), NULL, "print nothing but the result and errors", "TEQUIO_QUIET", 0, 0},
@@ -43,7 +47,7 @@ const option_row *cli_options_rows(size_t *n)
     return table;
 }
 
-/* ---- Help ------------------------------------------------------------------------------------------------------------ */
+/* ---- Help -------------------------------------------------------------------------------------------------------- */
 
 enum { HELP_COLUMN = 29 };
 
@@ -88,14 +92,14 @@ void cli_options_help(FILE *out)
     print_environment(out);
 }
 
-/* ---- Walking over argv ----------------------------------------------------------------------------------------------- */
+/* ---- Walking over argv ------------------------------------------------------------------------------------------- */
 
 typedef struct walker {
     char **argv;
-    int argc, at;           /* at: the next argument */
-    const char *cluster;    /* what is left of an argument such as "-rt4", NULL if nothing */
-    bool options_ended;     /* "--" was seen */
-    const jobs_entry *job;  /* whose option is meant where jobs share a name; NULL while that is not known */
+    int argc, at;          /* at: the next argument */
+    const char *cluster;   /* what is left of an argument such as "-rt4", NULL if nothing */
+    bool options_ended;    /* "--" was seen */
+    const jobs_entry *job; /* whose option is meant where jobs share a name; NULL while that is not known */
     char *why;
     size_t why_size;
 } walker;
@@ -216,7 +220,7 @@ static walk next_item(walker *w, item *found)
     return next_letter(w, found);
 }
 
-/* ---- Parsing --------------------------------------------------------------------------------------------------------- */
+/* ---- Parsing ----------------------------------------------------------------------------------------------------- */
 
 /* The presets, and on top of them the environment. */
 static bool preset_rows(const option_row *rows, size_t n, void *base, cli_options *options, char *why, size_t size)

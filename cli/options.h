@@ -9,7 +9,13 @@
 #include <stdio.h>
 
 /* In the order of the words in the table. */
-typedef enum cli_progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_LINES, PROGRESS_JSON, PROGRESS_NONE } cli_progress_mode;
+typedef enum cli_progress_mode {
+    PROGRESS_AUTO,
+    PROGRESS_BAR,
+    PROGRESS_LINES,
+    PROGRESS_JSON,
+    PROGRESS_NONE
+} cli_progress_mode;
 typedef enum cli_format { FORMAT_TEXT, FORMAT_JSON } cli_format;
 typedef enum cli_sort { SORT_KEY, SORT_NONE } cli_sort;
 
@@ -18,10 +24,10 @@ typedef struct cli_options {
     const char *hostfile;
     int64_t threads; /* OPTION_AUTO: the library's choice */
     bool recursive;
-    const char *output; /* NULL: the standard output */
-    int64_t top;        /* 0: all rows */
-    int format;         /* cli_format */
-    int sort;           /* cli_sort */
+    const char *output;                              /* NULL: the standard output */
+    int64_t top;                                     /* 0: all rows */
+    int format;                                      /* cli_format */
+    int sort;                                        /* cli_sort */
     uint64_t split_bytes, round_bytes, memory_bytes; /* 0: the library's choice */
     const char *tmpdir;
     double interval_s;
@@ -34,7 +40,7 @@ typedef struct cli_options {
     bool ranks_typed;    /* --ranks or --hostfile stood on the command line itself */
 
     const jobs_entry *job;
-    void *settings; /* of the job, NULL if it has no options */
+    void *settings;      /* of the job, NULL if it has no options */
     const char **inputs; /* "-" if there was none on the command line */
     size_t n_inputs;
 
@@ -45,8 +51,8 @@ typedef struct cli_options {
 } cli_options;
 
 /* Read argv and the environment. The result points into argv and the environment, and is given back with
- * cli_options_free in either case. Returns TQ_OK; or TQ_E_USAGE or TQ_E_MEMORY, and why (size bytes) says what is wrong in one
- * line. With --help or --version nothing else needs to be complete. */
+ * cli_options_free in either case. Returns TQ_OK; or TQ_E_USAGE or TQ_E_MEMORY, and why (size bytes) says what is wrong
+ * in one line. With --help or --version nothing else needs to be complete. */
 tq_status cli_options_parse(int argc, char **argv, cli_options *options, char *why, size_t size);
 void cli_options_free(cli_options *options);
 

@@ -27,8 +27,8 @@ static bool runs(pid_t pid, const char *program)
     return strcmp(target, program) == 0;
 }
 
-/* How many of our children run program. Each is sent signal, if that is not 0: it is our child, so its pid cannot have passed
- * to another process. */
+/* How many of our children run program. Each is sent signal, if that is not 0: it is our child, so its pid cannot have
+ * passed to another process. */
 static int count(const char *program, int signal)
 {
     char path[64];

@@ -1,6 +1,6 @@
-/* Progress of one run: takes snapshots, from the library in this process or from rank 0 through the launcher, and shows them
- * in the way that fits. Every function may be called from any thread; they take turns. A NULL progress, which is what
- * nothing to show gives, is taken by all of them. */
+/* Progress of one run: takes snapshots, from the library in this process or from rank 0 through the launcher, and shows
+ * them in the way that fits. Every function may be called from any thread; they take turns. A NULL progress, which is
+ * what nothing to show gives, is taken by all of them. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
@@ -18,8 +18,8 @@ bool cli_progress_draws(const cli_progress *progress);
 
 void cli_progress_update(cli_progress *progress, const tq_progress *snapshot, tq_phase phase);
 
-/* Time has passed (by the clock of the system) without a snapshot: redraw what depends on it or on the screen. silent_rank
- * is the rank whose snapshots are missing. */
+/* Time has passed (by the clock of the system) without a snapshot: redraw what depends on it or on the screen.
+ * silent_rank is the rank whose snapshots are missing. */
 void cli_progress_tick(cli_progress *progress, int silent_rank);
 
 /* Print a line of somebody else's (no newline at its end) on standard error, above the bars if there are any. */

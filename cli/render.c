@@ -1,14 +1,16 @@
 #include "cli/render.h"
 #include <stdio.h>
 
-static const double silence_s = 5;     /* several heartbeats: a rank reports at least each interval */
-static const double patience_s = 3;    /* at first, ranks differ by where they started */
+static const double silence_s = 5;      /* several heartbeats: a rank reports at least each interval */
+static const double patience_s = 3;     /* at first, ranks differ by where they started */
 static const double behind_share = 0.7; /* of what the others have done */
 
 const char *cli_phase_unit(tq_phase phase)
 {
-    static const char *const units[TQ_PHASES] = {[TQ_PHASE_MAP] = "splits", [TQ_PHASE_SHUFFLE] = "bytes",
-                                                 [TQ_PHASE_REDUCE] = "parts", [TQ_PHASE_WRITE] = "rows"};
+    static const char *const units[TQ_PHASES] = {[TQ_PHASE_MAP] = "splits",
+                                                 [TQ_PHASE_SHUFFLE] = "bytes",
+                                                 [TQ_PHASE_REDUCE] = "parts",
+                                                 [TQ_PHASE_WRITE] = "rows"};
     return units[phase];
 }
 

@@ -1,5 +1,6 @@
-/* The three ways to show progress, behind one interface. progress.c feeds a renderer with snapshots, one thread at a time;
- * what is drawn depends on the snapshots (their clock included) and on the screen's size alone, so tests can compare it. */
+/* The three ways to show progress, behind one interface. progress.c feeds a renderer with snapshots, one thread at a
+ * time; what is drawn depends on the snapshots (their clock included) and on the screen's size alone, so tests can
+ * compare it. */
 #ifndef CLI_RENDER_H
 #define CLI_RENDER_H
 
@@ -22,9 +23,9 @@ struct cli_renderer {
 /* Bars, redrawn in place. Each of these three returns NULL without memory. */
 cli_renderer *cli_render_bar(const cli_screen *screen);
 
-/* Plain lines. The first one comes after first_s seconds, then each time after twice as long, up to most_s (equal numbers: a
- * steady interval). With every_end each phase has a line when it ends; otherwise a run that printed anything, or took
- * longer than first_s, ends with one line about all phases. */
+/* Plain lines. The first one comes after first_s seconds, then each time after twice as long, up to most_s (equal
+ * numbers: a steady interval). With every_end each phase has a line when it ends; otherwise a run that printed
+ * anything, or took longer than first_s, ends with one line about all phases. */
 cli_renderer *cli_render_lines(const cli_screen *screen, double first_s, double most_s, bool every_end);
 
 /* One JSON object a line, for each report. */

@@ -1,7 +1,7 @@
 /* Progress as bars that are redrawn in place: one line a phase, and one for the slowest or silent rank when it matters.
  *
- * The cursor always rests at the start of the line below the bars and is never hidden, so that whatever ends the process,
- * even SIGKILL, leaves the terminal in order. Each redraw is one write: no flicker, no half frames. */
+ * The cursor always rests at the start of the line below the bars and is never hidden, so that whatever ends the
+ * process, even SIGKILL, leaves the terminal in order. Each redraw is one write: no flicker, no half frames. */
 #include "cli/render.h"
 #include "cli/units.h"
 #include <stdio.h>
@@ -10,8 +10,12 @@
 
 enum {
     MOST_LINES = TQ_PHASES + 1,
-    WIDEST = 110,                /* a longer bar says no more */
-    TAG = 8, PERCENT = 5, AMOUNT = 16, RATE = 11, TIME = 13, /* columns, with the blanks before them */
+    WIDEST = 110, /* a longer bar says no more */
+    TAG = 8,
+    PERCENT = 5,
+    AMOUNT = 16,
+    RATE = 11,
+    TIME = 13, /* columns, with the blanks before them */
     FRAME_SIZE = 8192
 };
 
@@ -36,9 +40,10 @@ typedef struct bar_renderer {
     int drawn_columns[MOST_LINES]; /* of each line on the screen */
 } bar_renderer;
 
-static const char green[] = "\033[32m", cyan[] = "\033[36m", yellow[] = "\033[33m", grey[] = "\033[90m", plain[] = "\033[0m";
+static const char green[] = "\033[32m", cyan[] = "\033[36m", yellow[] = "\033[33m", grey[] = "\033[90m",
+                  plain[] = "\033[0m";
 
-/* ---- Putting a frame together ------------------------------------------------------------------------------------------ */
+/* ---- Putting a frame together ------------------------------------------------------------------------------------ */
 
 static void put(frame *f, const char *text)
 {
@@ -55,7 +60,8 @@ static void put_columns(frame *f, const char *ascii)
     f->columns += (int)strlen(ascii);
 }
 
-static void put_cells(const bar_renderer *self, frame *f, int n, const char *colour, const char *utf8, const char *ascii)
+static void put_cells(const bar_renderer *self, frame *f, int n, const char *colour, const char *utf8,
+                      const char *ascii)
 {
     if (n <= 0)
         return;
@@ -68,7 +74,8 @@ static void put_cells(const bar_renderer *self, frame *f, int n, const char *col
     f->columns += n;
 }
 
-static void put_bar(const bar_renderer *self, frame *f, const tq_phase_progress *p, const cli_phase_estimate *e, int width)
+static void put_bar(const bar_renderer *self, frame *f, const tq_phase_progress *p, const cli_phase_estimate *e,
+                    int width)
 {
     const char *colour = p->finished ? green : cyan;
     int before = 0, full = (int)(e->fraction * width + 1e-9);
@@ -163,14 +170,15 @@ static void put_trouble(const bar_renderer *self, frame *f, int width)
         put(f, plain);
 }
 
-/* ---- The screen -------------------------------------------------------------------------------------------------------- */
+/* ---- The screen -------------------------------------------------------------------------------------------------- */
 
 /* Move to the first line of the last frame. A terminal that became narrower has wrapped its lines meanwhile. */
 static void put_home(bar_renderer *self, frame *f, int screen_columns)
 {
     int up = 0;
     for (int i = 0; i < self->drawn_lines; i++)
-        up += self->drawn_columns[i] > screen_columns ? (self->drawn_columns[i] + screen_columns - 1) / screen_columns : 1;
+        up += self->drawn_columns[i] > screen_columns ? (self->drawn_columns[i] + screen_columns - 1) / screen_columns
+                                                      : 1;
     char move[16];
     if (up > 0) {
         snprintf(move, sizeof move, "\033[%dA\r", up);

@@ -30,15 +30,16 @@ static void json_update(cli_renderer *base, const tq_progress *progress, tq_phas
     const cli_phase_estimate *e = &estimate->phase[phase];
     if (e->left_s >= 0)
         snprintf(left, sizeof left, "%.3f", e->left_s);
-    cli_print_line(self->fd,
-                   "{\"tag\":\"%s\",\"done\":%" PRIu64 ",\"not_done\":%" PRIu64 ",\"unit\":\"%s\",\"bytes\":%" PRIu64
-                   ",\"bytes_total\":%" PRIu64 ",\"records\":%" PRIu64 ",\"seconds\":%.6f,\"rate\":%.1f,\"rate_unit\":\"%s/s\","
-                   "\"left_s\":%s,\"finished\":%s,\"run_s\":%.6f,\"ranks\":%d,\"slowest_rank\":%s,\"silent_rank\":%s,"
-                   "\"silent_s\":%.3f}",
-                   p->tag, p->done, p->not_done, cli_phase_unit(phase), p->bytes, p->bytes_total, p->records, p->seconds,
-                   e->per_s, e->rate_in_bytes ? "bytes" : cli_phase_unit(phase), left, p->finished ? "true" : "false",
-                   progress->seconds, progress->ranks, rank_or_null(p->slowest_rank, slowest, sizeof slowest),
-                   rank_or_null(progress->silent_rank, silent, sizeof silent), progress->silent_s);
+    cli_print_line(
+        self->fd,
+        "{\"tag\":\"%s\",\"done\":%" PRIu64 ",\"not_done\":%" PRIu64 ",\"unit\":\"%s\",\"bytes\":%" PRIu64
+        ",\"bytes_total\":%" PRIu64 ",\"records\":%" PRIu64 ",\"seconds\":%.6f,\"rate\":%.1f,\"rate_unit\":\"%s/s\","
+        "\"left_s\":%s,\"finished\":%s,\"run_s\":%.6f,\"ranks\":%d,\"slowest_rank\":%s,\"silent_rank\":%s,"
+        "\"silent_s\":%.3f}",
+        p->tag, p->done, p->not_done, cli_phase_unit(phase), p->bytes, p->bytes_total, p->records, p->seconds, e->per_s,
+        e->rate_in_bytes ? "bytes" : cli_phase_unit(phase), left, p->finished ? "true" : "false", progress->seconds,
+        progress->ranks, rank_or_null(p->slowest_rank, slowest, sizeof slowest),
+        rank_or_null(progress->silent_rank, silent, sizeof silent), progress->silent_s);
 }
 
 static void json_print(cli_renderer *base, const char *line, size_t size)
@@ -62,7 +63,8 @@ cli_renderer *cli_render_json(const cli_screen *screen)
     json_renderer *self = calloc(1, sizeof *self);
     if (self == NULL)
         return NULL;
-    self->base = (cli_renderer){.update = json_update, .print = json_print, .freeze = json_freeze, .finish = json_finish};
+    self->base =
+        (cli_renderer){.update = json_update, .print = json_print, .freeze = json_freeze, .finish = json_finish};
     self->fd = screen->fd;
     return &self->base;
 }

@@ -46,7 +46,8 @@ static void rate_of(const cli_phase_estimate *e, char *text, size_t size)
         cli_count_rate(e->per_s, text, size);
 }
 
-static void print_running(lines_renderer *self, const tq_progress *progress, tq_phase phase, const cli_phase_estimate *e)
+static void print_running(lines_renderer *self, const tq_progress *progress, tq_phase phase,
+                          const cli_phase_estimate *e)
 {
     const tq_phase_progress *p = &progress->phases[phase];
     char line[512], part[128], clock[32];
@@ -74,8 +75,8 @@ static void print_end(lines_renderer *self, const tq_progress *progress, tq_phas
     char amount[128], rate[32], elapsed[32];
     amount_of(p, phase, amount, sizeof amount);
     rate_of(e, rate, sizeof rate);
-    cli_print_line(self->fd, "tequio: %s done, %s in %s%s%s", p->tag, amount, cli_elapsed(p->seconds, elapsed, sizeof elapsed),
-                   rate[0] != '\0' ? ", " : "", rate);
+    cli_print_line(self->fd, "tequio: %s done, %s in %s%s%s", p->tag, amount,
+                   cli_elapsed(p->seconds, elapsed, sizeof elapsed), rate[0] != '\0' ? ", " : "", rate);
     self->printed = true;
 }
 
@@ -100,7 +101,8 @@ static void lines_update(cli_renderer *base, const tq_progress *progress, tq_pha
             print_end(self, progress, phase, &estimate->phase[phase]);
     }
     print_trouble(self, progress, estimate);
-    /* Without a line for each end, only the phase that all wait for is worth one while it runs, and they share their turns. */
+    /* Without a line for each end, only the phase that all wait for is worth one while it runs, and they share their
+     * turns. */
     bool matters = self->every_end || phase == progress->phase;
     double *next_s = &self->next_s[self->every_end ? phase : 0];
     if (!p->started || p->finished || !matters || progress->seconds < *next_s || progress->seconds < self->first_s)
@@ -155,7 +157,8 @@ cli_renderer *cli_render_lines(const cli_screen *screen, double first_s, double 
     lines_renderer *self = calloc(1, sizeof *self);
     if (self == NULL)
         return NULL;
-    self->base = (cli_renderer){.update = lines_update, .print = lines_print, .freeze = lines_freeze, .finish = lines_finish};
+    self->base =
+        (cli_renderer){.update = lines_update, .print = lines_print, .freeze = lines_freeze, .finish = lines_finish};
     self->fd = screen->fd;
     self->first_s = first_s;
     self->most_s = most_s;

@@ -27,7 +27,7 @@ typedef struct run {
     pthread_t relay;
 } run;
 
-/* ---- Messages ------------------------------------------------------------------------------------------------------------ */
+/* ---- Messages ---------------------------------------------------------------------------------------------------- */
 
 static void say(const run *r, const tq_error *error)
 {
@@ -51,15 +51,15 @@ static int fail_to_open(const run *r, const tq_error *error)
     return (int)error->status;
 }
 
-/* ---- The job ------------------------------------------------------------------------------------------------------------- */
+/* ---- The job ----------------------------------------------------------------------------------------------------- */
 
 static bool writes_stdout(const cli_options *options)
 {
     return options->output == NULL || strcmp(options->output, "-") == 0;
 }
 
-/* On the library's notifier thread of rank 0. Without worker threads the job runs inside tq_submit, and this is the only
- * place that sees a signal in time. */
+/* On the library's notifier thread of rank 0. Without worker threads the job runs inside tq_submit, and this is the
+ * only place that sees a signal in time. */
 static int on_snapshot(const tq_progress *progress, tq_phase phase, void *user)
 {
     run *r = user;
@@ -92,7 +92,7 @@ static bool describe(run *r, tq_job *job, char *why, size_t size)
     return options->job->describe(job, options->settings, why, size);
 }
 
-/* ---- The way of the result to the terminal --------------------------------------------------------------------------------- */
+/* ---- The way of the result to the terminal ----------------------------------------------------------------------- */
 
 static void stop_bars(void *user)
 {
@@ -139,7 +139,7 @@ static bool is_output_gone(const cli_options *options)
     return writes_stdout(options) && poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
 }
 
-/* ---- From submitting to the end -------------------------------------------------------------------------------------------- */
+/* ---- From submitting to the end ---------------------------------------------------------------------------------- */
 
 static void wait_for(tq_future *future)
 {
@@ -194,8 +194,8 @@ static tq_status prepare(run *r, tq_error *error)
     if (!many)
         cli_signals_install(last_words(r));
     error->status = tq_cluster_open(&cluster_options, &r->cluster, error);
-    /* While MPI starts, which takes long, a signal just ends a rank. One process dies of a broken pipe as any other does; a
-     * rank must not, be it by a socket of MPI's. */
+    /* While MPI starts, which takes long, a signal just ends a rank. One process dies of a broken pipe as any other
+     * does; a rank must not, be it by a socket of MPI's. */
     if (many) {
         cli_signals_install(last_words(r));
         signal(SIGPIPE, SIG_IGN);
@@ -205,7 +205,9 @@ static tq_status prepare(run *r, tq_error *error)
 
 int cli_run(const cli_options *options)
 {
-    run r = {.context = {.settings = options->settings}, .options = options, .rank = cli_world_rank(),
+    run r = {.context = {.settings = options->settings},
+             .options = options,
+             .rank = cli_world_rank(),
              .launched = cli_link_exists() && cli_world_is_launched()};
     tq_error error = {.status = TQ_OK, .rank = -1};
     if (prepare(&r, &error) != TQ_OK)
@@ -222,8 +224,8 @@ int cli_run(const cli_options *options)
     int status = (int)error.status;
     if (status == TQ_E_OUTPUT && is_output_gone(options))
         status = CLI_STATUS_PIPE;
-    /* The launcher knows the status from rank 0. To mpirun the run ended well in any case: a rank that ends with another
-     * code makes it kill the rest and wait for that, which takes a second or two. */
+    /* The launcher knows the status from rank 0. To mpirun the run ended well in any case: a rank that ends with
+     * another code makes it kill the rest and wait for that, which takes a second or two. */
     int exit_status = r.launched ? TQ_OK : status;
     cli_signals_settle(exit_status);
     if (r.rank == 0 && status != TQ_OK && status != CLI_STATUS_PIPE)

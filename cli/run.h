@@ -4,7 +4,8 @@
 
 #include "cli/options.h"
 
-/* Returns the exit status of this process. What went wrong has been told: by rank 0 for all, to the launcher if there is one. */
+/* Returns the exit status of this process. What went wrong has been told: by rank 0 for all, to the launcher if there
+ * is one. */
 int cli_run(const cli_options *options);
 
 #endif

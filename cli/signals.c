@@ -61,7 +61,8 @@ void cli_signals_install(const char *last_words)
     state.last_words = last_words;
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
     state.has_timer = timer_create(CLOCK_MONOTONIC, &event, &state.timer) == 0;
-    /* Also where the parent had SIGINT ignored, as shells do for background jobs of scripts: it is meant for us by name. */
+    /* Also where the parent had SIGINT ignored, as shells do for background jobs of scripts: it is meant for us by
+     * name. */
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         sigaction(numbers[i], &action, NULL);
 }

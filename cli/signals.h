@@ -1,7 +1,7 @@
-/* SIGINT, SIGTERM and SIGUSR1 (the launcher's way to ask) mean: cancel. They set a flag, and whoever waits for the job looks at
- * it. What must not wait for the job is done by the handler: a second signal, or no end within 0.7 s of a SIGTERM (a rank that
- * died never agrees to anything, and mpirun follows up with SIGKILL after 1 s) or 3 s of another, ends the process.
- * The only mutable state of the command that is global is here. */
+/* SIGINT, SIGTERM and SIGUSR1 (the launcher's way to ask) mean: cancel. They set a flag, and whoever waits for the job
+ * looks at it. What must not wait for the job is done by the handler: a second signal, or no end within 0.7 s of a
+ * SIGTERM (a rank that died never agrees to anything, and mpirun follows up with SIGKILL after 1 s) or 3 s of another,
+ * ends the process. The only mutable state of the command that is global is here. */
 #ifndef CLI_SIGNALS_H
 #define CLI_SIGNALS_H
 

@@ -43,8 +43,8 @@ static json_t *number_of(uint64_t value)
 
 static json_t *account_of(const tq_account *account)
 {
-    return json_pack("{s:o, s:o, s:o}", "records", number_of(account->records), "weight", number_of(account->weight), "check",
-                     json_sprintf("%016llx", (unsigned long long)account->check));
+    return json_pack("{s:o, s:o, s:o}", "records", number_of(account->records), "weight", number_of(account->weight),
+                     "check", json_sprintf("%016llx", (unsigned long long)account->check));
 }
 
 static json_t *option_of(const option_row *row, const void *base)
@@ -96,11 +96,13 @@ static json_t *phase_of(const tq_stats *stats, int phase)
             longest = rank->seconds[phase];
             longest_rank = r;
         }
-        json_array_append_new(ranks, json_pack("{s:i, s:f, s:o, s:o}", "rank", r, "seconds", rank->seconds[phase], "bytes",
-                                               number_of(rank->bytes[phase]), "records", number_of(rank->records[phase])));
+        json_array_append_new(ranks,
+                              json_pack("{s:i, s:f, s:o, s:o}", "rank", r, "seconds", rank->seconds[phase], "bytes",
+                                        number_of(rank->bytes[phase]), "records", number_of(rank->records[phase])));
     }
     return json_pack("{s:s, s:f, s:i, s:o, s:o, s:o}", "tag", tq_phase_tag((tq_phase)phase), "seconds", longest,
-                     "slowest_rank", longest_rank, "bytes", number_of(bytes), "records", number_of(records), "ranks", ranks);
+                     "slowest_rank", longest_rank, "bytes", number_of(bytes), "records", number_of(records), "ranks",
+                     ranks);
 }
 
 static json_t *rank_of(const tq_stats *stats, int r)
@@ -108,8 +110,8 @@ static json_t *rank_of(const tq_stats *stats, int r)
     const tq_rank_stats *rank = &stats->rank[r];
     char host[sizeof rank->host + 1];
     snprintf(host, sizeof host, "%.*s", (int)sizeof rank->host, rank->host);
-    return json_pack("{s:i, s:o, s:i, s:f, s:o, s:o}", "rank", r, "host", text_of(host), "threads", rank->threads, "cpu_s",
-                     rank->cpu_s, "peak_memory_bytes", number_of(rank->peak_bytes), "spilled_bytes",
+    return json_pack("{s:i, s:o, s:i, s:f, s:o, s:o}", "rank", r, "host", text_of(host), "threads", rank->threads,
+                     "cpu_s", rank->cpu_s, "peak_memory_bytes", number_of(rank->peak_bytes), "spilled_bytes",
                      number_of(rank->spilled_bytes));
 }
 
@@ -128,7 +130,8 @@ static json_t *versions_of(const tq_cluster *cluster)
 #else
     const char *compiler = "gcc " __VERSION__;
 #endif
-    return json_pack("{s:s, s:s, s:o}", "tequio", tq_version(), "compiler", compiler, "mpi", text_of(tq_cluster_mpi(cluster)));
+    return json_pack("{s:s, s:s, s:o}", "tequio", tq_version(), "compiler", compiler, "mpi",
+                     text_of(tq_cluster_mpi(cluster)));
 }
 
 static json_t *totals_of(const tq_stats *stats, const tq_cluster *cluster)
@@ -151,12 +154,12 @@ static json_t *document(const cli_options *options, const tq_cluster *cluster, c
         json_array_append_new(phases, phase_of(stats, i));
     for (int r = 0; r < stats->ranks; r++)
         json_array_append_new(ranks, rank_of(stats, r));
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "job", options->job->name, "versions", versions_of(cluster), "options",
-                     options_of(options, stats->ranks), "totals", totals_of(stats, cluster), "phases", phases, "ranks", ranks,
-                     "account", accounts_of(stats));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "job", options->job->name, "versions", versions_of(cluster),
+                     "options", options_of(options, stats->ranks), "totals", totals_of(stats, cluster), "phases",
+                     phases, "ranks", ranks, "account", accounts_of(stats));
 }
 
-/* ---- The file -------------------------------------------------------------------------------------------------------------- */
+/* ---- The file ---------------------------------------------------------------------------------------------------- */
 
 static tq_status fail(const char *what, const char *path, char *why, size_t size)
 {
@@ -187,7 +190,8 @@ static tq_status write_file(const char *path, const char *temporary, const json_
     return status;
 }
 
-tq_status cli_stats_write(const cli_options *options, const tq_cluster *cluster, const tq_stats *stats, char *why, size_t size)
+tq_status cli_stats_write(const cli_options *options, const tq_cluster *cluster, const tq_stats *stats, char *why,
+                          size_t size)
 {
     snprintf(why, size, "out of memory for the statistics");
     size_t length = strlen(options->stats) + 32;

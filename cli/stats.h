@@ -9,6 +9,7 @@
 tq_status cli_stats_check(const char *path, char *why, size_t size);
 
 /* Write the document under a temporary name and rename it to options->stats. TQ_E_OUTPUT or TQ_E_MEMORY, and why. */
-tq_status cli_stats_write(const cli_options *options, const tq_cluster *cluster, const tq_stats *stats, char *why, size_t size);
+tq_status cli_stats_write(const cli_options *options, const tq_cluster *cluster, const tq_stats *stats, char *why,
+                          size_t size);
 
 #endif

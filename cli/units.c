@@ -38,7 +38,8 @@ const char *cli_bytes_of(uint64_t done, uint64_t total, char *text, size_t size)
     double scale;
     int unit = unit_of((double)total, 1024, &scale);
     int decimals = unit == 0 || (double)total / scale >= 99.95 ? 0 : 1;
-    snprintf(text, size, "%.*f/%.*f %s", decimals, (double)done / scale, decimals, (double)total / scale, byte_units[unit]);
+    snprintf(text, size, "%.*f/%.*f %s", decimals, (double)done / scale, decimals, (double)total / scale,
+             byte_units[unit]);
     return text;
 }
 

@@ -25,7 +25,8 @@ static bool digits(const char *text, const char **end, uint64_t *value)
     return c > text;
 }
 
-static bool store_count(const option_row *row, int64_t *value, const char *text, const char *spelled, char *why, size_t size)
+static bool store_count(const option_row *row, int64_t *value, const char *text, const char *spelled, char *why,
+                        size_t size)
 {
     bool may_be_auto = row->preset != NULL && strcmp(row->preset, "auto") == 0;
     if (may_be_auto && strcmp(text, "auto") == 0) {
@@ -40,14 +41,15 @@ static bool store_count(const option_row *row, int64_t *value, const char *text,
         return true;
     }
     if (row->most != 0)
-        snprintf(why, size, "%s takes a number from %" PRId64 " to %" PRId64 "%s, not '%s'", spelled, row->least, row->most,
-                 may_be_auto ? " or auto" : "", text);
+        snprintf(why, size, "%s takes a number from %" PRId64 " to %" PRId64 "%s, not '%s'", spelled, row->least,
+                 row->most, may_be_auto ? " or auto" : "", text);
     else
         snprintf(why, size, "%s takes a whole number of at least %" PRId64 ", not '%s'", spelled, row->least, text);
     return false;
 }
 
-static bool store_size(const option_row *row, uint64_t *value, const char *text, const char *spelled, char *why, size_t size)
+static bool store_size(const option_row *row, uint64_t *value, const char *text, const char *spelled, char *why,
+                       size_t size)
 {
     const char *end;
     uint64_t number;
@@ -60,15 +62,16 @@ static bool store_size(const option_row *row, uint64_t *value, const char *text,
     }
     valid = valid && number <= (UINT64_MAX >> shift) && (number << shift) >= (uint64_t)row->least;
     if (!valid) {
-        snprintf(why, size, "%s takes a number of bytes of at least %" PRId64 ", such as 4096, 64k, 2M or 1G, not '%s'", spelled,
-                 row->least, text);
+        snprintf(why, size, "%s takes a number of bytes of at least %" PRId64 ", such as 4096, 64k, 2M or 1G, not '%s'",
+                 spelled, row->least, text);
         return false;
     }
     *value = number << shift;
     return true;
 }
 
-static bool store_seconds(const option_row *row, double *value, const char *text, const char *spelled, char *why, size_t size)
+static bool store_seconds(const option_row *row, double *value, const char *text, const char *spelled, char *why,
+                          size_t size)
 {
     char *end;
     double most = row->most != 0 ? (double)row->most : HUGE_VAL;
@@ -82,7 +85,8 @@ static bool store_seconds(const option_row *row, double *value, const char *text
     return true;
 }
 
-static bool store_choice(const option_row *row, int *value, const char *text, const char *spelled, char *why, size_t size)
+static bool store_choice(const option_row *row, int *value, const char *text, const char *spelled, char *why,
+                         size_t size)
 {
     size_t length = strlen(text);
     int place = 0;

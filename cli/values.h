@@ -5,8 +5,8 @@
 #include "jobs/option.h"
 #include <stdbool.h>
 
-/* Parse text and store it in base + row->offset. spelled is how the user wrote the option ("-t", "TEQUIO_THREADS"), for the
- * message: on failure, false is returned, nothing is stored, and why (size bytes) says what is wrong. A flag takes
+/* Parse text and store it in base + row->offset. spelled is how the user wrote the option ("-t", "TEQUIO_THREADS"), for
+ * the message: on failure, false is returned, nothing is stored, and why (size bytes) says what is wrong. A flag takes
  * 1, yes, true, 0, no, false. A string is not copied: text must live as long as base. */
 bool cli_value_store(const option_row *row, void *base, const char *text, const char *spelled, char *why, size_t size);
 

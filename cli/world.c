@@ -8,8 +8,8 @@ static bool is_set(const char *variable)
     return value != NULL && *value != '\0';
 }
 
-/* Open MPI; MPICH, Intel MPI and Slurm's own; PMIx. A Slurm step of several tasks without any of them is one that MPI cannot
- * connect: the library says so, rather than that each task runs the whole job. */
+/* Open MPI; MPICH, Intel MPI and Slurm's own; PMIx. A Slurm step of several tasks without any of them is one that MPI
+ * cannot connect: the library says so, rather than that each task runs the whole job. */
 bool cli_world_is_launched(void)
 {
     const char *tasks = getenv("SLURM_STEP_NUM_TASKS");

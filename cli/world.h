@@ -1,5 +1,5 @@
-/* Whether mpirun or srun has started this process, and which rank it is: from the environment, since it must be known before
- * MPI is. The same signs as the library's own (mpi/comm.c). Any thread. */
+/* Whether mpirun or srun has started this process, and which rank it is: from the environment, since it must be known
+ * before MPI is. The same signs as the library's own (mpi/comm.c). Any thread. */
 #ifndef CLI_WORLD_H
 #define CLI_WORLD_H
 

@@ -1,14 +1,13 @@
 /* The account of a run: what went into a stage and what came out of the one before must be the same.
  *
- * For sums everything is linear: combining two records changes neither the sum of the values nor the sum of hash(key) x value,
- * both modulo 2^64, so the stages can be compared from the mapper to the written row. For other jobs each record weighs
- * 1 and adds its hash(key, value): that holds from one table's way out to the next one's way in. An account belongs to one
- * thread; they are added up when the thread is done. */
+ * For sums everything is linear: combining two records changes neither the sum of the values nor the sum of hash(key) x
+ * value, both modulo 2^64, so the stages can be compared from the mapper to the written row. For other jobs each record
+ * weighs 1 and adds its hash(key, value): that holds from one table's way out to the next one's way in. An account
+ * belongs to one thread; they are added up when the thread is done. */
 #ifndef TQI_ACCOUNT_H
 #define TQI_ACCOUNT_H
 
 #include <tequio/types.h>
-
 
 static inline void tqi_account_add(tq_account *into, const tq_account *other)
 {

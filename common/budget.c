@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* Large blocks are worth huge pages: their first touch is four times faster, and random access to them misses the TLB less. */
+/* Large blocks are worth huge pages: their first touch is four times faster, and random access to them misses the TLB
+ * less. */
 enum { HUGE_PAGE = 2 << 20 };
 
 bool tqi_budget_take(tqi_budget *budget, uint64_t bytes)
@@ -32,8 +33,8 @@ void tqi_budget_give(tqi_budget *budget, uint64_t bytes)
         atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_relaxed);
 }
 
-/* Ask for huge pages inside a block. What malloc makes of a large one is a mapping of its own, which realloc moves without
- * copying. */
+/* Ask for huge pages inside a block. What malloc makes of a large one is a mapping of its own, which realloc moves
+ * without copying. */
 static void *advise(void *memory, size_t bytes)
 {
     uintptr_t begin = ((uintptr_t)memory + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);

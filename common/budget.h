@@ -1,6 +1,6 @@
 /* The memory promise of one rank: how many bytes the job's large buffers may take, and how many they take now. Small
- * things (futures, headers, a few KiB) are not counted. The counter is atomic and any thread may use it; limit is set before
- * the workers start. */
+ * things (futures, headers, a few KiB) are not counted. The counter is atomic and any thread may use it; limit is set
+ * before the workers start. */
 #ifndef TQI_BUDGET_H
 #define TQI_BUDGET_H
 

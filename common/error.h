@@ -1,7 +1,8 @@
 /* Error records: filling them, and where they are kept until somebody asks.
  *
- * The first function that sees an error describes it with tqi_fail or tqi_fail_at; callers pass the status on and add only
- * what the callee cannot know (the rank, the phase). An error record belongs to whoever declared it: one thread at a time. */
+ * The first function that sees an error describes it with tqi_fail or tqi_fail_at; callers pass the status on and add
+ * only what the callee cannot know (the rank, the phase). An error record belongs to whoever declared it: one thread at
+ * a time. */
 #ifndef TQI_ERROR_H
 #define TQI_ERROR_H
 

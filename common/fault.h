@@ -1,5 +1,5 @@
-/* Faults on purpose, for the tests that must see a run fail. Compiled in only with -DTQ_FAULTS=1; elsewhere every question
- * is answered "no" at compile time.
+/* Faults on purpose, for the tests that must see a run fail. Compiled in only with -DTQ_FAULTS=1; elsewhere every
+ * question is answered "no" at compile time.
  *
  * The environment variable TEQUIO_FAULT names one fault, with @RANK behind it to happen on that rank alone:
  *   drop-record     a flush of a worker's table forgets one record

@@ -1,8 +1,8 @@
 /* Keys as the tables hold them, and their hash.
  *
- * A key of up to 16 bytes lies in two words, padded with zeros, so that comparing it takes three integer comparisons and
- * no memory access. A longer one has its first 8 bytes in the first word and a pointer to all of it in the second. Little-endian
- * machines only (checked in key.c), so that the words hold the bytes in memory order.
+ * A key of up to 16 bytes lies in two words, padded with zeros, so that comparing it takes three integer comparisons
+ * and no memory access. A longer one has its first 8 bytes in the first word and a pointer to all of it in the second.
+ * Little-endian machines only (checked in key.c), so that the words hold the bytes in memory order.
  *
  * The hash is the same on every run and every machine: it decides the partition, the order of TQ_ORDER_NONE and the
  * account's checksum. Short keys: one 64x64 -> 128 bit multiplication whose halves are folded (the "mum" of Wang Yi's
@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define TQI_KEY_INLINE 16
-#define TQI_KEY_MAX ((size_t)1 << 30)
+#define TQI_KEY_MAX    ((size_t)1 << 30)
 
 /* Bytes that must be readable behind a key that is read by tqi_key_load_padded. */
 #define TQI_KEY_SLACK 16
@@ -75,6 +75,14 @@ static inline tqi_key tqi_key_borrow_long(const char *data, size_t size)
     return key;
 }
 
+/* The hash of a loaded key. */
+static inline uint64_t tqi_key_hash(const tqi_key *key)
+{
+    if (key->size <= TQI_KEY_INLINE)
+        return tqi_hash_short(key->word[0], key->word[1], key->size);
+    return tqi_hash_long((const void *)(uintptr_t)key->word[1], key->size);
+}
+
 static inline uint64_t tqi_hash(const char *data, size_t size)
 {
     if (size > TQI_KEY_INLINE)
@@ -83,8 +91,8 @@ static inline uint64_t tqi_hash(const char *data, size_t size)
     return tqi_hash_short(key.word[0], key.word[1], size);
 }
 
-/* The partition of a hash among n: its high bits, so that partitions are ranges of hashes, in ascending order. hash32 is the
- * upper half of the hash. */
+/* The partition of a hash among n: its high bits, so that partitions are ranges of hashes, in ascending order. hash32
+ * is the upper half of the hash. */
 static inline uint32_t tqi_partition_of(uint32_t hash32, uint32_t n)
 {
     return (uint32_t)(((uint64_t)hash32 * n) >> 32);

@@ -3,9 +3,10 @@
  *
  * A page is a header of 24 bytes and records behind it, all of one partition. A record is
  *     varint key size | key bytes | value
- * and the value is a zigzag varint (TQ_I64), value_bytes bytes (TQ_FIXED), or a varint size and bytes (TQ_BYTES). All numbers
- * are little-endian. The checksum is XXH3 over the header in front of it and the payload, so that a page that was cut, moved to
- * another partition or changed is noticed. A page knows its size from its header, so pages can stand back to back.
+ * and the value is a zigzag varint (TQ_I64), value_bytes bytes (TQ_FIXED), or a varint size and bytes (TQ_BYTES). All
+ * numbers are little-endian. The checksum is XXH3 over the header in front of it and the payload, so that a page that
+ * was cut, moved to another partition or changed is noticed. A page knows its size from its header, so pages can stand
+ * back to back.
  *
  * Any thread; a page is not written while it is read. */
 #ifndef TQI_PAGE_H
@@ -17,8 +18,8 @@
 #include <stdint.h>
 #include <tequio/types.h>
 
-#define TQI_PAGE_MAGIC 0x31475154U /* "TQG1" */
-#define TQI_PAGE_HEADER 24
+#define TQI_PAGE_MAGIC       0x31475154U /* "TQG1" */
+#define TQI_PAGE_HEADER      24
 #define TQI_PAGE_PAYLOAD_MAX 0xffff0000U
 
 typedef struct tqi_page_header {
@@ -41,15 +42,16 @@ void tqi_page_seal(uint8_t *page, uint32_t partition, uint32_t records, uint32_t
 /* The header of a page, unchecked, from memory of any alignment. */
 tqi_page_header tqi_page_read_header(const uint8_t *page);
 
-/* Whether a header can be one of ours: magic, and a partition in first .. first + n - 1. The cheap check that comes before
- * the payload has arrived. */
+/* Whether a header can be one of ours: magic, and a partition in first .. first + n - 1. The cheap check that comes
+ * before the payload has arrived. */
 bool tqi_page_header_plausible(const tqi_page_header *header, uint32_t first_partition, uint32_t n_partitions);
 
-/* Whether size bytes at page begin with a whole page whose checksum fits. NULL if so, otherwise what is wrong with it. */
+/* Whether size bytes at page begin with a whole page whose checksum fits. NULL if so, otherwise what is wrong with it.
+ */
 const char *tqi_page_validate(const uint8_t *page, size_t size);
 
-/* Walk over the records of a validated page. Start with cursor = page + TQI_PAGE_HEADER, end = cursor + payload. Returns
- * false when a record does not end before end (a malformed page) and, with *cursor == end, behind the last one.
+/* Walk over the records of a validated page. Start with cursor = page + TQI_PAGE_HEADER, end = cursor + payload.
+ * Returns false when a record does not end before end (a malformed page) and, with *cursor == end, behind the last one.
  * An integer comes back in *number, and value holds its size and place as it stands in the page. */
 bool tqi_page_next(const tqi_value_shape *shape, const uint8_t **cursor, const uint8_t *end, tq_slice *key,
                    tq_slice *value, int64_t *number);

@@ -1,5 +1,5 @@
-/* Integers in as few bytes as they need: seven bits a byte, low bits first, the high bit set while more follow (LEB128, as
- * in the DWARF standard), and zigzag for signed numbers. Used in pages only. */
+/* Integers in as few bytes as they need: seven bits a byte, low bits first, the high bit set while more follow (LEB128,
+ * as in the DWARF standard), and zigzag for signed numbers. Used in pages only. */
 #ifndef TQI_VARINT_H
 #define TQI_VARINT_H
 

@@ -1,6 +1,6 @@
-/* The built-in jobs, by name. A job is one file in this folder: it is written against the public API alone, and adds itself
- * to the list in jobs.c. The command (cli/) looks a job up, lets the user set the job's own options, and has it describe
- * itself. Everything here is constant; any thread may read it. */
+/* The built-in jobs, by name. A job is one file in this folder: it is written against the public API alone, and adds
+ * itself to the list in jobs.c. The command (cli/) looks a job up, lets the user set the job's own options, and has it
+ * describe itself. Everything here is constant; any thread may read it. */
 #ifndef JOBS_JOBS_H
 #define JOBS_JOBS_H
 
@@ -17,14 +17,15 @@ typedef struct jobs_entry {
     const char *name;
     const char *summary; /* for --help, within one line */
 
-    /* The job's own options, and the size of the struct that their offsets mean. None of the names may be an option of the
-     * command or, with another type, of another job. */
+    /* The job's own options, and the size of the struct that their offsets mean. None of the names may be an option of
+     * the command or, with another type, of another job. */
     const option_row *rows;
     size_t n_rows;
     size_t settings_bytes;
 
-    /* Fill in what the job is: records, map, values, combining, reducing, names of the columns. Input, order, output and
-     * limits are the command's. False if the settings contradict each other; why (size bytes) then says so in a line. */
+    /* Fill in what the job is: records, map, values, combining, reducing, names of the columns. Input, order, output
+     * and limits are the command's. False if the settings contradict each other; why (size bytes) then says so in a
+     * line. */
     bool (*describe)(tq_job *job, const void *settings, char *why, size_t size);
 } jobs_entry;
 

@@ -1,6 +1,6 @@
-/* One row of an option table: everything that is known about an option stands in its row, and --help, parsing, errors and
- * the environment's names all come from there. The command has a table (cli/options.c), and so may a job have one for what
- * is its own (jobs/jobs.h). Rows are constant; any thread may read them. */
+/* One row of an option table: everything that is known about an option stands in its row, and --help, parsing, errors
+ * and the environment's names all come from there. The command has a table (cli/options.c), and so may a job have one
+ * for what is its own (jobs/jobs.h). Rows are constant; any thread may read them. */
 #ifndef JOBS_OPTION_H
 #define JOBS_OPTION_H
 

@@ -1,4 +1,5 @@
-/* wordcount: how often each word occurs. A word is a longest run of bytes other than the six ASCII white-space bytes. */
+/* wordcount: how often each word occurs. A word is a longest run of bytes other than the six ASCII white-space
+ * bytes. */
 #include "jobs/jobs.h"
 
 enum { BATCH = 1024 }; /* words cut and emitted at a time: few calls, and small enough for the L1 cache */

@@ -34,7 +34,8 @@ static tq_status sum(tqi_job *job, tq_account *accounts, int n, uint64_t *merged
     return status;
 }
 
-static tq_status differ(const char *first, const tq_account *a, const char *second, const tq_account *b, tq_error *error)
+static tq_status differ(const char *first, const tq_account *a, const char *second, const tq_account *b,
+                        tq_error *error)
 {
     return tqi_fail(error, TQ_E_ACCOUNT,
                     "records were lost or corrupted: %s %" PRIu64 " records (weight %" PRIu64 ", check %016" PRIx64

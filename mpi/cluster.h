@@ -1,7 +1,7 @@
 /* The cluster handle: the engine thread, its queue of jobs, and the pool of workers.
  *
- * queue, closing and alive are guarded by lock. comm and executor are set before the handle is given out and stay. The engine
- * thread makes every MPI call; with threads = 0 there is none, and the callers of tq_ functions make them. */
+ * queue, closing and alive are guarded by lock. comm and executor are set before the handle is given out and stay. The
+ * engine thread makes every MPI call; with threads = 0 there is none, and the callers of tq_ functions make them. */
 #ifndef TQI_CLUSTER_H
 #define TQI_CLUSTER_H
 

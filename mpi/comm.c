@@ -47,7 +47,8 @@ static tq_status started_by_launcher(bool *launched, tq_error *error)
     *launched = size ? atoi(size) > 1 : getenv("PMIX_RANK") || getenv("PMI_RANK") || getenv("MPI_LOCALNRANKS");
     if (!*launched && !size && tasks && atoi(tasks) > 1 && getenv("SLURM_STEP_ID"))
         return tqi_fail(error, TQ_E_USAGE,
-                        "srun started %s tasks, but without MPI between them: use srun --mpi=pmix (srun --mpi=list)", tasks);
+                        "srun started %s tasks, but without MPI between them: use srun --mpi=pmix (srun --mpi=list)",
+                        tasks);
     return TQ_OK;
 }
 
@@ -65,8 +66,9 @@ static tq_status initialize(tqi_comm *comm, bool inline_engine, tq_error *error)
     }
     MPI_Query_thread(&level);
     if (level < MPI_THREAD_SERIALIZED && !inline_engine)
-        return tqi_fail(error, TQ_E_USAGE, "MPI was initialized without threads: call MPI_Init_thread with "
-                                           "MPI_THREAD_SERIALIZED or more, or open the cluster with threads = 0");
+        return tqi_fail(error, TQ_E_USAGE,
+                        "MPI was initialized without threads: call MPI_Init_thread with "
+                        "MPI_THREAD_SERIALIZED or more, or open the cluster with threads = 0");
     return TQ_OK;
 }
 
@@ -228,18 +230,20 @@ static tq_status gather_sized(const tqi_comm *comm, const void *mine, int size, 
         *total = (size_t)sum;
         room = *all != NULL;
     }
-    status = broadcast_piece(comm, 0, &room, sizeof room, error); /* so that nobody waits for a gather that never comes */
+    status =
+        broadcast_piece(comm, 0, &room, sizeof room, error); /* so that nobody waits for a gather that never comes */
     if (status)
         return status;
     if (!room)
         return tqi_fail(error, TQ_E_MEMORY, "no memory on rank 0 to gather %s", "what all ranks sent");
-    code = MPI_Igatherv(mine, size, MPI_BYTE, comm->rank == 0 ? *all : NULL, sizes, places, MPI_BYTE, 0, comm->collective,
-                        &request);
+    code = MPI_Igatherv(mine, size, MPI_BYTE, comm->rank == 0 ? *all : NULL, sizes, places, MPI_BYTE, 0,
+                        comm->collective, &request);
     status = tqi_mpi_check(code, "MPI_Igatherv", error);
     return status ? status : tqi_comm_wait(&request, "MPI_Igatherv", error);
 }
 
-tq_status tqi_comm_gather(const tqi_comm *comm, const void *mine, size_t size, char **all, size_t *total, tq_error *error)
+tq_status tqi_comm_gather(const tqi_comm *comm, const void *mine, size_t size, char **all, size_t *total,
+                          tq_error *error)
 {
     *all = NULL;
     *total = 0;

@@ -1,8 +1,9 @@
-/* The ranks of one cluster and the few MPI calls that are made outside the shuffle: everything is non-blocking underneath and
- * sleeps while it waits, so that a rank that has nothing to do uses no core. With one rank none of these functions calls MPI.
+/* The ranks of one cluster and the few MPI calls that are made outside the shuffle: everything is non-blocking
+ * underneath and sleeps while it waits, so that a rank that has nothing to do uses no core. With one rank none of these
+ * functions calls MPI.
  *
- * Only the engine (the thread that runs the cluster's jobs) may call anything here. All but tqi_mpi_check and tqi_comm_wait are
- * collective over the cluster. */
+ * Only the engine (the thread that runs the cluster's jobs) may call anything here. All but tqi_mpi_check and
+ * tqi_comm_wait are collective over the cluster. */
 #ifndef TQI_COMM_H
 #define TQI_COMM_H
 
@@ -24,10 +25,10 @@ typedef enum tqi_tag {
 
 typedef struct tqi_comm {
     int rank, size;
-    int hosts;      /* how many hosts the ranks are on */
-    int host_ranks; /* how many ranks are on this one */
-    bool finalize;  /* MPI was initialized here */
-    bool broken;    /* MPI failed: nothing that waits for other ranks may be called any more */
+    int hosts;           /* how many hosts the ranks are on */
+    int host_ranks;      /* how many ranks are on this one */
+    bool finalize;       /* MPI was initialized here */
+    bool broken;         /* MPI failed: nothing that waits for other ranks may be called any more */
     MPI_Comm collective; /* votes, rounds and what else all ranks do together; MPI_COMM_NULL with one rank */
     MPI_Comm control;    /* messages between rank 0 and the others; MPI_COMM_NULL with one rank */
 } tqi_comm;
@@ -35,8 +36,8 @@ typedef struct tqi_comm {
 /* Turn an MPI return code into a status. what names the call. */
 tq_status tqi_mpi_check(int code, const char *what, tq_error *error);
 
-/* Initialize MPI if that is needed, and duplicate parent (MPI_COMM_NULL: the world). inline_engine: MPI will be called by
- * the threads that call tq_ functions. */
+/* Initialize MPI if that is needed, and duplicate parent (MPI_COMM_NULL: the world). inline_engine: MPI will be called
+ * by the threads that call tq_ functions. */
 tq_status tqi_comm_open(tqi_comm *comm, MPI_Comm parent, bool inline_engine, tq_error *error);
 void tqi_comm_close(tqi_comm *comm);
 
@@ -53,13 +54,14 @@ tq_status tqi_comm_sum(const tqi_comm *comm, uint64_t *numbers, int n, tq_error 
 tq_status tqi_comm_sum_before(const tqi_comm *comm, uint64_t mine, uint64_t *before, tq_error *error);
 
 /* size bytes of every rank, in rank order, on rank 0, back to back: *all is malloc'ed there. In all less than 2 GiB. */
-tq_status tqi_comm_gather(const tqi_comm *comm, const void *mine, size_t size, char **all, size_t *total, tq_error *error);
+tq_status tqi_comm_gather(const tqi_comm *comm, const void *mine, size_t size, char **all, size_t *total,
+                          tq_error *error);
 
 /* Rank 0's ranks x bytes block, the part for this rank on each. */
 tq_status tqi_comm_scatter(const tqi_comm *comm, const void *all, void *mine, size_t bytes, tq_error *error);
 
-/* Agree on the outcome of a step: if error->status is not TQ_OK on any rank, all ranks get the error of the lowest such rank
- * and its status. */
+/* Agree on the outcome of a step: if error->status is not TQ_OK on any rank, all ranks get the error of the lowest such
+ * rank and its status. */
 tq_status tqi_comm_agree(const tqi_comm *comm, tq_error *error);
 
 /* The error of rank failed, on all ranks. */

@@ -18,8 +18,12 @@ struct tqi_delivery {
 
 tq_status tqi_control_init(tqi_control *control, const tqi_comm *comm, tqi_hub *hub, tqi_budget *budget)
 {
-    *control = (tqi_control){.comm = comm, .hub = hub, .budget = budget, .receiving = MPI_REQUEST_NULL,
-                             .requesting = MPI_REQUEST_NULL, .reporting = MPI_REQUEST_NULL};
+    *control = (tqi_control){.comm = comm,
+                             .hub = hub,
+                             .budget = budget,
+                             .receiving = MPI_REQUEST_NULL,
+                             .requesting = MPI_REQUEST_NULL,
+                             .reporting = MPI_REQUEST_NULL};
     control->waiting = calloc((size_t)comm->size, sizeof *control->waiting);
     return control->waiting ? TQ_OK : TQ_E_MEMORY;
 }

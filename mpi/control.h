@@ -1,5 +1,5 @@
-/* Messages between rank 0 and the other ranks while a job runs: requests for work and the shares that answer them, the chunks of
- * inputs that only rank 0 can read, progress, and the farewell that ends a job's traffic.
+/* Messages between rank 0 and the other ranks while a job runs: requests for work and the shares that answer them, the
+ * chunks of inputs that only rank 0 can read, progress, and the farewell that ends a job's traffic.
  *
  * A rank has at most one request under way, rank 0 answers every request, and a farewell is the last message of a rank:
  * so when all farewells are there, no message of the job is left in the communicator, whatever went wrong before.
@@ -17,8 +17,8 @@ typedef enum tqi_share_kind { TQI_SHARE_OVER, TQI_SHARE_RANGE, TQI_SHARE_CHUNK }
 
 /* The answer to a request; it travels as it is. */
 typedef struct tqi_share {
-    uint64_t kind;          /* a tqi_share_kind */
-    tqi_range range;        /* TQI_SHARE_RANGE */
+    uint64_t kind;                /* a tqi_share_kind */
+    tqi_range range;              /* TQI_SHARE_RANGE */
     uint64_t file, offset, bytes; /* TQI_SHARE_CHUNK: its bytes follow in messages of their own */
 } tqi_share;
 
@@ -39,11 +39,11 @@ typedef struct tqi_control {
     int farewells;
 
     /* Every rank, for itself. */
-    bool asked;          /* a request is under way */
-    bool answered;       /* share holds the answer */
+    bool asked;    /* a request is under way */
+    bool answered; /* share holds the answer */
     tqi_share share;
-    tqi_chunk *chunk;    /* being received, or the answer's */
-    uint64_t received;   /* bytes of it */
+    tqi_chunk *chunk;  /* being received, or the answer's */
+    uint64_t received; /* bytes of it */
     MPI_Request receiving, requesting, reporting;
     tqi_rank_progress report;
 } tqi_control;

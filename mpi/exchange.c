@@ -22,8 +22,8 @@ tq_status tqi_exchange_init(tqi_exchange *exchange, const tqi_comm *comm, const 
 {
     size_t n = (size_t)comm->size;
 
-    *exchange = (tqi_exchange){.comm = comm, .spec = spec, .store = store, .parts_per_rank = parts_per_rank,
-                               .request = MPI_REQUEST_NULL};
+    *exchange = (tqi_exchange){
+        .comm = comm, .spec = spec, .store = store, .parts_per_rank = parts_per_rank, .request = MPI_REQUEST_NULL};
     if (n == 1)
         return TQ_OK;
     uint64_t share = round_bytes / (n - 1);
@@ -134,8 +134,8 @@ tq_status tqi_exchange_add(tqi_exchange *exchange, tqi_run *run, tq_error *error
     return status;
 }
 
-/* Without room this rank cannot take part, and the others would wait for ever: so it is given beyond the budget (a round is
- * bounded anyway), and no memory at all ends this rank, and with it the run. */
+/* Without room this rank cannot take part, and the others would wait for ever: so it is given beyond the budget (a
+ * round is bounded anyway), and no memory at all ends this rank, and with it the run. */
 static tq_status reserve(const tqi_exchange *exchange, uint8_t **buffer, size_t *capacity, size_t size, tq_error *error)
 {
     tqi_budget *budget = exchange->spec->budget;
@@ -266,8 +266,10 @@ static tq_status start_page(const tqi_exchange *exchange, tqi_peer *peer, tq_err
     return TQ_OK;
 }
 
-/* What came from one peer in this round: the rest of a page that was cut, whole pages, and the beginning of the next. */
-static tq_status receive_from(tqi_exchange *exchange, tqi_peer *peer, const uint8_t *bytes, size_t size, tq_error *error)
+/* What came from one peer in this round: the rest of a page that was cut, whole pages, and the beginning of the next.
+ */
+static tq_status receive_from(tqi_exchange *exchange, tqi_peer *peer, const uint8_t *bytes, size_t size,
+                              tq_error *error)
 {
     tq_status status = TQ_OK;
 

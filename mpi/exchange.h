@@ -1,9 +1,9 @@
 /* The exchange: moves the pages of runs to the ranks that own their partitions, in bounded rounds.
  *
- * To each rank goes one stream of bytes: the pages for it, back to back. A round moves at most round_bytes of a rank's streams,
- * the same share for each peer, so that nobody receives more than round_bytes in a round either; a page may be cut by the
- * end of a round, and goes on in the next. A round is MPI_Ialltoall of the counts and MPI_Ialltoallv of the bytes, both
- * collective; mpi/pulse.c decides when. Pages for the rank itself go straight to its store.
+ * To each rank goes one stream of bytes: the pages for it, back to back. A round moves at most round_bytes of a rank's
+ * streams, the same share for each peer, so that nobody receives more than round_bytes in a round either; a page may be
+ * cut by the end of a round, and goes on in the next. A round is MPI_Ialltoall of the counts and MPI_Ialltoallv of the
+ * bytes, both collective; mpi/pulse.c decides when. Pages for the rank itself go straight to its store.
  *
  * Only the engine touches an exchange. Memory a peer costs: sizeof(tqi_peer) and four ints. */
 #ifndef TQI_EXCHANGE_H
@@ -15,9 +15,9 @@
 typedef struct tqi_segment tqi_segment;
 
 typedef struct tqi_peer {
-    tqi_segment *first, *last; /* what waits to be sent to it */
-    uint64_t queued;           /* bytes of that */
-    uint8_t *page;             /* a page of its that has not arrived whole: its bytes, */
+    tqi_segment *first, *last;   /* what waits to be sent to it */
+    uint64_t queued;             /* bytes of that */
+    uint8_t *page;               /* a page of its that has not arrived whole: its bytes, */
     size_t page_have, page_size; /* how many of how many; page_size is 0 until the header is complete */
 } tqi_peer;
 
@@ -43,8 +43,8 @@ void tqi_exchange_free(tqi_exchange *exchange);
 /* Take over a run: its pages go to the store or into the streams. The run is gone in any case. */
 tq_status tqi_exchange_add(tqi_exchange *exchange, tqi_run *run, tq_error *error);
 
-/* The two halves of a round. begin starts a collective and *done of test says when it is over; after data, what has arrived
- * is in the store. */
+/* The two halves of a round. begin starts a collective and *done of test says when it is over; after data, what has
+ * arrived is in the store. */
 tq_status tqi_exchange_begin_counts(tqi_exchange *exchange, tq_error *error);
 tq_status tqi_exchange_begin_data(tqi_exchange *exchange, tq_error *error);
 tq_status tqi_exchange_test(tqi_exchange *exchange, bool *done, tq_error *error);

@@ -17,10 +17,19 @@ static void fill_spec(tqi_job *job)
     const tq_job *from = &job->description;
 
     job->budget.limit = from->memory_bytes;
-    job->spec = (tqi_spec){.records = from->records, .map = from->map, .map_chunk = from->map_chunk,
-                           .shape = {(int)from->value_type, from->value_bytes}, .combine = from->combine,
-                           .combine_fn = from->combine_fn, .reduce = from->reduce, .order = from->order,
-                           .limit = from->limit, .user = from->user, .rank = job->comm->rank, .budget = &job->budget, .stop = &job->stop};
+    job->spec = (tqi_spec){.records = from->records,
+                           .map = from->map,
+                           .map_chunk = from->map_chunk,
+                           .shape = {(int)from->value_type, from->value_bytes},
+                           .combine = from->combine,
+                           .combine_fn = from->combine_fn,
+                           .reduce = from->reduce,
+                           .order = from->order,
+                           .limit = from->limit,
+                           .user = from->user,
+                           .rank = job->comm->rank,
+                           .budget = &job->budget,
+                           .stop = &job->stop};
     job->spec.result_shape = job->spec.shape;
     if (from->reduce)
         job->spec.result_shape = (tqi_value_shape){(int)from->result_type, 0};
@@ -72,8 +81,15 @@ tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *exe
     if (!tqi_description_copy(&job->description, description))
         tqi_fail_memory(&job->not_runnable, description->n_inputs, "the job's description");
     fill_spec(job);
-    tqi_hub_options options = {comm->rank, comm->size, description->interval_s, description->progress,
-                               description->on_snapshot, description->user, &job->cancel, tqi_job_wake, job};
+    tqi_hub_options options = {comm->rank,
+                               comm->size,
+                               description->interval_s,
+                               description->progress,
+                               description->on_snapshot,
+                               description->user,
+                               &job->cancel,
+                               tqi_job_wake,
+                               job};
     tq_status status = tqi_hub_create(&options, &job->hub);
     if (status && !job->not_runnable.status)
         tqi_fail(&job->not_runnable, status, "cannot start the thread that reports progress");
@@ -239,7 +255,8 @@ static tq_status take_step(tqi_job *job, const char *phase, tq_status (*take)(tq
     return error.status;
 }
 
-/* Sum up what all ranks did in phases first .. last, and report their ends: on rank 0 for all ranks, elsewhere for its own. */
+/* Sum up what all ranks did in phases first .. last, and report their ends: on rank 0 for all ranks, elsewhere for its
+ * own. */
 static tq_status finish_phases(tqi_job *job, tq_phase first, tq_phase last)
 {
     uint64_t numbers[3 * TQ_PHASES] = {0};
@@ -405,8 +422,8 @@ void tqi_job_run(tqi_job *job)
     tqi_hub_end(job->hub, status == TQ_OK);
     tq_error_text(&job->error, text, sizeof text);
     tqi_future_finish(job->future,
-                      !status                     ? TQ_FUTURE_DONE
+                      !status                    ? TQ_FUTURE_DONE
                       : status == TQ_E_CANCELLED ? TQ_FUTURE_CANCELLED
-                                                  : TQ_FUTURE_FAILED,
+                                                 : TQ_FUTURE_FAILED,
                       status, 0, status ? text : "");
 }

@@ -1,10 +1,11 @@
 /* A job: everything one tq_submit leads to on this rank, from the copy of its description to its result.
  *
  * Who may touch what:
- *   the engine       everything, but what is listed below.
- *   workers          the one tqi_work they were given; their own mapper state (mappers[worker index]); spec, inputs and the store
- *                    after it was sealed (read only); results[part] of the part that their work names; tqi_job_deliver.
- *   any thread       cancel, tqi_job_wake, the hub; and once the future is final, the results.
+ *   the engine    everything, but what is listed below.
+ *   workers       the one tqi_work they were given; their own mapper state (mappers[worker index]); spec, inputs and
+ *                 the store after it was sealed (read only); parts[part] of the part that their work names;
+ *                 tqi_job_deliver.
+ *   any thread    cancel, tqi_job_wake, the hub; and once the future is final, the results.
  * lock guards the list of runs and awake, nothing else. */
 #ifndef TQI_JOB_H
 #define TQI_JOB_H
@@ -43,23 +44,23 @@ typedef struct tqi_work {
 
     const tqi_file *file; /* map: a range of a file, */
     uint64_t begin, end;
-    tqi_chunk *chunk;     /* or a chunk */
+    tqi_chunk *chunk; /* or a chunk */
     bool ends_split;
-    uint64_t records;     /* emitted by it */
-    tqi_mapper *mapper;   /* flush */
-    uint32_t part;        /* reduce, route, sort, format, count */
-    tqi_text text;        /* format, write */
+    uint64_t records;             /* emitted by it */
+    tqi_mapper *mapper;           /* flush */
+    uint32_t part;                /* reduce, route, sort, format, count */
+    tqi_text text;                /* format, write */
     tq_account shuffled, reduced; /* reduce */
-    tq_account account;   /* of the rows it made or wrote */
+    tq_account account;           /* of the rows it made or wrote */
 } tqi_work;
 
 /* The map phase's own state. */
 typedef struct tqi_mapping {
-    tqi_range share;  /* splits that are left of the newest share, */
-    uint64_t offset;  /* and how much of the first of them is under way already */
-    tqi_chunk *chunk; /* or a chunk that no task has yet */
-    bool asking;      /* rank 0 may have more */
-    bool flushing;    /* the tasks that empty the tables are started */
+    tqi_range share;      /* splits that are left of the newest share, */
+    uint64_t offset;      /* and how much of the first of them is under way already */
+    tqi_chunk *chunk;     /* or a chunk that no task has yet */
+    bool asking;          /* rank 0 may have more */
+    bool flushing;        /* the tasks that empty the tables are started */
     uint64_t piece_bytes; /* of input for one task */
     uint64_t queue_bound; /* bytes waiting in the exchange from which on no task is started */
 } tqi_mapping;
@@ -85,9 +86,9 @@ typedef struct tqi_writing {
 } tqi_writing;
 
 struct tqi_job {
-    tqi_job *next;     /* in the cluster's queue, */
-    tqi_job *next_alive; /* and in its list of jobs that are not freed yet */
-    tq_cluster *cluster;           /* NULL once it is closed */
+    tqi_job *next;                /* in the cluster's queue, */
+    tqi_job *next_alive;          /* and in its list of jobs that are not freed yet */
+    tq_cluster *cluster;          /* NULL once it is closed */
     void (*forget)(tqi_job *job); /* the cluster's: the job is about to be freed */
     const tqi_comm *comm;
     tq_executor *executor;
@@ -120,7 +121,7 @@ struct tqi_job {
     tqi_work **works;
     int n_works, works_used;
     tqi_mapper *mappers[TQ_MAX_WORKERS];
-    tqi_rows *parts; /* the rows of each own partition, in order at last */
+    tqi_rows *parts;             /* the rows of each own partition, in order at last */
     uint32_t n_parts, next_part; /* next_part: the first without a task in this phase */
     tqi_rows splitters;
     uint32_t order_parts_per_rank;
@@ -131,7 +132,7 @@ struct tqi_job {
     tqi_rank_progress counts;
     double reported_at;
     tq_error not_runnable; /* what failed when the job was submitted */
-    tq_error error;    /* this rank's first, then the one all ranks agreed on */
+    tq_error error;        /* this rank's first, then the one all ranks agreed on */
     tq_account emitted, flushed, shuffled, reduced, result, ordered, written, dropped;
     uint64_t merged_mapping, merged_reducing;
     uint64_t rounds, spilled, total_rows;
@@ -169,13 +170,18 @@ void tqi_job_deliver(void *owner, tqi_run *run);
 /* Move delivered runs into the exchange. Returns whether there was one. */
 bool tqi_job_take_runs(tqi_job *job);
 
-/* Sleep until something may have happened. *rest_us grows from call to call; the caller sets it to 0 when something did. */
+/* Sleep until something may have happened. *rest_us grows from call to call; the caller sets it to 0 when something
+ * did. */
 void tqi_job_rest(tqi_job *job, unsigned *rest_us);
 
-/* ---- The phases. Each is a step that never waits: it starts tasks and reaps them, fills in the vote, and returns whether it got
- *      anywhere. run_phase in mpi/job.c repeats it until all ranks agree that nobody is busy. ---- */
+/* ---- The phases ---- */
 
+/* A phase is a step that never waits: it starts tasks and reaps them, fills in the vote, and returns whether it got
+ * anywhere. run_phase in mpi/job.c repeats it until all ranks agree that nobody is busy. */
 typedef bool (*tqi_step)(tqi_job *job, tqi_vote *vote);
+
+/* Start a task for the next part, if there is one and room for a task. */
+bool tqi_start_part(tqi_job *job, void (*run)(tqi_work *work, int worker));
 
 /* A step that runs one task a part. */
 bool tqi_step_parts(tqi_job *job, tqi_vote *vote, void (*run)(tqi_work *work, int worker),

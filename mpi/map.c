@@ -1,5 +1,5 @@
-/* The map phase on one rank: shares of splits become pieces, pieces become tasks, the runs that the tasks deliver go into the
- * exchange; at the end the mappers' tables are flushed. */
+/* The map phase on one rank: shares of splits become pieces, pieces become tasks, the runs that the tasks deliver go
+ * into the exchange; at the end the mappers' tables are flushed. */
 #include "mpi/job.h"
 
 #include "common/account.h"
@@ -74,7 +74,8 @@ static void map_piece(tqi_work *work, int worker)
     if (work->chunk)
         chunk = (tq_record){work->chunk->data, work->chunk->size, job->inputs.files[work->chunk->file].path,
                             work->chunk->offset};
-    else if (tqi_reader_chunk(&mapper->reader, work->file, job->spec.records, work->begin, work->end, &chunk, &work->error))
+    else if (tqi_reader_chunk(&mapper->reader, work->file, job->spec.records, work->begin, work->end, &chunk,
+                              &work->error))
         return;
     if (chunk.size > 0 && tqi_emitter_map(&mapper->emitter, &chunk))
         work->error = mapper->emitter.error;
@@ -99,7 +100,8 @@ static void done(tqi_job *job, tqi_work *work)
     map->records += work->records;
 }
 
-/* How much input is read at once, and how much may wait to be sent before no more is read. Both shrink with the budget. */
+/* How much input is read at once, and how much may wait to be sent before no more is read. Both shrink with the budget.
+ */
 static void set_bounds(tqi_job *job)
 {
     uint64_t workers = (uint64_t)tq_executor_workers(job->executor), memory = job->budget.limit;
@@ -265,8 +267,8 @@ bool tqi_map_step(tqi_job *job, tqi_vote *vote)
     /* Tasks that ended while we looked may have delivered runs after we took them. */
     mapped = mapped && mapping->flushing && job->works_used == 0 && !tqi_job_take_runs(job);
     vote->busy = !mapped || job->exchange.queued > 0;
-    vote->wants_round = job->exchange.queued > 0 &&
-                        (mapped || job->exchange.queued >= job->description.round_bytes / 4);
+    vote->wants_round =
+        job->exchange.queued > 0 && (mapped || job->exchange.queued >= job->description.round_bytes / 4);
     return moved;
 }
 

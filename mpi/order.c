@@ -1,5 +1,5 @@
-/* Ordering the rows over all ranks: a sample decides the ranges, the rows travel through a second exchange, and each range is
- * sorted by a task. Also the way to gather all rows on rank 0: then it owns every range. */
+/* Ordering the rows over all ranks: a sample decides the ranges, the rows travel through a second exchange, and each
+ * range is sorted by a task. Also the way to gather all rows on rank 0: then it owns every range. */
 #include "mpi/job.h"
 
 #include "common/account.h"
@@ -28,7 +28,8 @@ static tq_status count_rows(tqi_job *job, uint64_t *mine, tq_error *error)
 }
 
 /* Rank 0: the splitters from what all ranks sent, as a page in malloc'ed memory. */
-static tq_status choose(tqi_job *job, const char *pages, size_t size, char **chosen, size_t *chosen_size, tq_error *error)
+static tq_status choose(tqi_job *job, const char *pages, size_t size, char **chosen, size_t *chosen_size,
+                        tq_error *error)
 {
     tqi_rows samples;
     tqi_run *run = NULL;
@@ -65,8 +66,8 @@ static tq_status make_splitters(tqi_job *job, uint64_t rows, tq_error *error)
     char *samples = NULL, *chosen = NULL;
     size_t samples_size = 0, chosen_size = 0;
     tqi_run *mine = NULL;
-    uint64_t wanted = (uint64_t)((double)TQI_SAMPLES_PER_RANGE * job->spec.partitions * (double)rows /
-                                 (double)job->total_rows) + 1;
+    uint64_t wanted =
+        (uint64_t)((double)TQI_SAMPLES_PER_RANGE * job->spec.partitions * (double)rows / (double)job->total_rows) + 1;
 
     if (tqi_order_sample(&job->spec, job->parts, job->n_parts, wanted, &mine))
         tqi_fail(error, TQ_E_MEMORY, "no memory for a sample of the keys (see --memory)");
@@ -173,8 +174,8 @@ bool tqi_route_step(tqi_job *job, tqi_vote *vote)
     bool moved = tqi_step_parts(job, vote, route_part, routed);
 
     moved |= tqi_job_take_runs(job);
-    vote->wants_round = job->exchange.queued > 0 &&
-                        (!vote->busy || job->exchange.queued >= job->description.round_bytes / 4);
+    vote->wants_round =
+        job->exchange.queued > 0 && (!vote->busy || job->exchange.queued >= job->description.round_bytes / 4);
     vote->busy |= job->exchange.queued > 0;
     return moved;
 }

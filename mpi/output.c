@@ -15,7 +15,8 @@ enum { PIPE_BYTES = 4096, STOP_CHECK_MS = 50, NAME_TRIES = 100 };
 
 static tq_status fail(const tqi_output *output, const char *what, tq_error *error)
 {
-    return tqi_fail_file(error, TQ_E_OUTPUT, output->name ? output->name : "the output", "%s: %s", what, strerror(errno));
+    return tqi_fail_file(error, TQ_E_OUTPUT, output->name ? output->name : "the output", "%s: %s", what,
+                         strerror(errno));
 }
 
 static bool is_regular(int fd)

@@ -1,5 +1,5 @@
-/* Where the rows go: a file that appears only when it is whole, or a descriptor that is open already. Used on rank 0, by one
- * thread at a time: the engine opens and ends an output, a task of the pool writes. */
+/* Where the rows go: a file that appears only when it is whole, or a descriptor that is open already. Used on rank 0,
+ * by one thread at a time: the engine opens and ends an output, a task of the pool writes. */
 #ifndef TQI_OUTPUT_H
 #define TQI_OUTPUT_H
 
@@ -13,14 +13,14 @@ typedef struct tqi_output {
     char *path;      /* the final name, resolved; NULL if nothing is renamed at the end */
     char *temporary; /* the name until then; NULL if the file has none yet (O_TMPFILE) */
     int fd;
-    bool close;      /* fd is ours */
-    bool regular;    /* writing cannot block for long */
+    bool close;              /* fd is ours */
+    bool regular;            /* writing cannot block for long */
     const atomic_bool *stop; /* give up writing to a pipe that nobody reads */
     uint64_t written;
 } tqi_output;
 
-/* kind is TQ_OUTPUT_FILE (path) or TQ_OUTPUT_FD (fd). A path that exists and is no regular file (a device, a pipe) is written to
- * as it is. TQ_E_OUTPUT, TQ_E_MEMORY. */
+/* kind is TQ_OUTPUT_FILE (path) or TQ_OUTPUT_FD (fd). A path that exists and is no regular file (a device, a pipe) is
+ * written to as it is. TQ_E_OUTPUT, TQ_E_MEMORY. */
 tq_status tqi_output_open(tqi_output *output, tq_output_kind kind, const char *path, int fd, const atomic_bool *stop,
                           tq_error *error);
 

@@ -1,13 +1,13 @@
-/* The plan of a job: rank 0 finds the inputs and chooses what is left to choose, everybody gets the same table, checks that
- * it was given the same job, and looks whether it can read the files for itself. */
+/* The plan of a job: rank 0 finds the inputs and chooses what is left to choose, everybody gets the same table, checks
+ * that it was given the same job, and looks whether it can read the files for itself. */
 #include "mpi/job.h"
 
 #include "common/error.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* Partitions: so many that one fits a cache when it is reduced, and that each rank has some to balance with. A small input needs
- * few; how much a stream holds is not known. */
+/* Partitions: so many that one fits a cache when it is reduced, and that each rank has some to balance with. A small
+ * input needs few; how much a stream holds is not known. */
 enum { MANY_PARTITIONS = 128, FEWEST_PER_RANK = 4, MOST_PARTITIONS = 16384 };
 static const uint64_t BYTES_PER_PARTITION = 64 << 20, SMALL_BYTES_PER_PARTITION = 256 << 10;
 
@@ -22,9 +22,9 @@ typedef struct plan_header {
 /* A hash of those parts of the description which must not differ between ranks. */
 static uint64_t fingerprint(const tq_job *job)
 {
-    uint64_t parts[] = {job->records,       job->value_type, job->value_bytes, job->combine,
-                        job->reduce != NULL, job->result_type, job->order,      job->limit,
-                        job->output,        job->format,      job->raw_text,   job->map_chunk != NULL};
+    uint64_t parts[] = {job->records,        job->value_type,  job->value_bytes, job->combine,
+                        job->reduce != NULL, job->result_type, job->order,       job->limit,
+                        job->output,         job->format,      job->raw_text,    job->map_chunk != NULL};
 
     return tqi_hash_long(parts, sizeof parts);
 }

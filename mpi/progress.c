@@ -131,7 +131,9 @@ static void sum_up(tqi_hub *hub, tq_phase phase, tq_phase_progress *out)
     phase_state *state = &hub->phases[phase];
     uint64_t total = 0;
 
-    *out = (tq_phase_progress){.tag = tq_phase_tag(phase), .started = state->started, .finished = state->finished,
+    *out = (tq_phase_progress){.tag = tq_phase_tag(phase),
+                               .started = state->started,
+                               .finished = state->finished,
                                .seconds = seconds_of(state)};
     for (int r = 0; r < hub->options.ranks; r++) {
         const tqi_phase_count *count = &hub->ranks[r].phase[phase];

@@ -1,8 +1,8 @@
 /* Progress of one job: what each rank has done, summed up on rank 0, and the notifier thread that tells the callback.
  *
- * The engine writes (its own numbers, the messages of other ranks, the beginning and end of phases), any thread may take a
- * snapshot, and the notifier takes one every interval: all under the one lock, which is never held while a callback
- * runs. */
+ * The engine writes (its own numbers, the messages of other ranks, the beginning and end of phases), any thread may
+ * take a snapshot, and the notifier takes one every interval: all under the one lock, which is never held while a
+ * callback runs. */
 #ifndef TQI_PROGRESS_H
 #define TQI_PROGRESS_H
 
@@ -25,10 +25,10 @@ typedef struct tqi_hub tqi_hub;
 typedef struct tqi_hub_options {
     int rank, ranks;
     double interval_s;
-    tq_progress_fn progress;    /* either or both may be NULL: no notifier then */
+    tq_progress_fn progress; /* either or both may be NULL: no notifier then */
     tq_snapshot_fn on_snapshot;
     void *user;
-    atomic_bool *cancel; /* set when a callback returns non-zero, */
+    atomic_bool *cancel;       /* set when a callback returns non-zero, */
     void (*wake)(void *owner); /* and the engine is woken */
     void *owner;
 } tqi_hub_options;
@@ -36,8 +36,8 @@ typedef struct tqi_hub_options {
 /* TQ_E_MEMORY: *hub is NULL. TQ_E_SYSTEM: the notifier could not be started, and the hub works without. */
 tq_status tqi_hub_create(const tqi_hub_options *options, tqi_hub **hub);
 
-/* Engine: the job runs now; the numbers of a rank; the phases; totals that are known better than by adding up the ranks'. final
- * is what was done in all, since the last messages of other ranks may still be on their way. */
+/* Engine: the job runs now; the numbers of a rank; the phases; totals that are known better than by adding up the
+ * ranks'. final is what was done in all, since the last messages of other ranks may still be on their way. */
 void tqi_hub_start(tqi_hub *hub);
 void tqi_hub_set_rank(tqi_hub *hub, int rank, const tqi_rank_progress *progress);
 void tqi_hub_set_total(tqi_hub *hub, tq_phase phase, uint64_t total, uint64_t bytes_total);

@@ -11,7 +11,10 @@ enum { FAILED, CANCELLED, WANTS_ROUND, BUSY };
 
 void tqi_pulse_start(tqi_pulse *pulse, const tqi_comm *comm, tqi_exchange *exchange)
 {
-    *pulse = (tqi_pulse){.comm = comm, .exchange = exchange, .state = TQI_RESTING, .rest_s = SHORTEST_REST_S,
+    *pulse = (tqi_pulse){.comm = comm,
+                         .exchange = exchange,
+                         .state = TQI_RESTING,
+                         .rest_s = SHORTEST_REST_S,
                          .request = MPI_REQUEST_NULL};
 }
 
@@ -28,7 +31,8 @@ static void vote_alone(const tqi_vote *vote, tqi_outcome *outcome)
 
 static bool same_vote(const tqi_vote *a, const tqi_vote *b)
 {
-    return a->failed == b->failed && a->cancelled == b->cancelled && a->wants_round == b->wants_round && a->busy == b->busy;
+    return a->failed == b->failed && a->cancelled == b->cancelled && a->wants_round == b->wants_round &&
+           a->busy == b->busy;
 }
 
 static tq_status begin_vote(tqi_pulse *pulse, const tqi_vote *vote, tq_error *error)
@@ -40,7 +44,8 @@ static tq_status begin_vote(tqi_pulse *pulse, const tqi_vote *vote, tq_error *er
     pulse->mine[BUSY] = vote->busy;
     pulse->last = *vote;
     pulse->state = TQI_VOTING;
-    int code = MPI_Iallreduce(pulse->mine, pulse->all, 4, MPI_INT64_T, MPI_MAX, pulse->comm->collective, &pulse->request);
+    int code =
+        MPI_Iallreduce(pulse->mine, pulse->all, 4, MPI_INT64_T, MPI_MAX, pulse->comm->collective, &pulse->request);
     return tqi_mpi_check(code, "MPI_Iallreduce", error);
 }
 

@@ -1,10 +1,11 @@
-/* The pulse of a job: all ranks vote, again and again, whether something went wrong, whether anybody is still busy, and whether
- * somebody has enough pages to make a round of the exchange worth it; if so, the round follows. The votes are the only way
- * in which ranks leave a phase, and they leave it at the same vote. So no rank is ever left alone in a collective, an
- * error or a wish to cancel reaches everybody within one vote, and the communicator is clean afterwards for the next job.
+/* The pulse of a job: all ranks vote, again and again, whether something went wrong, whether anybody is still busy, and
+ * whether somebody has enough pages to make a round of the exchange worth it; if so, the round follows. The votes are
+ * the only way in which ranks leave a phase, and they leave it at the same vote. So no rank is ever left alone in a
+ * collective, an error or a wish to cancel reaches everybody within one vote, and the communicator is clean afterwards
+ * for the next job.
  *
- * A vote is one MPI_Iallreduce of four numbers. A rank that has nothing new joins it after a short rest that grows to 10 ms, so
- * an idle cluster votes a hundred times a second. Only the engine touches a pulse. */
+ * A vote is one MPI_Iallreduce of four numbers. A rank that has nothing new joins it after a short rest that grows to
+ * 10 ms, so an idle cluster votes a hundred times a second. Only the engine touches a pulse. */
 #ifndef TQI_PULSE_H
 #define TQI_PULSE_H
 
@@ -38,9 +39,9 @@ typedef struct tqi_pulse {
 /* A pulse for one phase. */
 void tqi_pulse_start(tqi_pulse *pulse, const tqi_comm *comm, tqi_exchange *exchange);
 
-/* Go on as far as it goes without waiting. *completed says that a vote, and the round that it called for, is over; *outcome
- * tells it. *moved says that something happened. What fails here is a failure of the exchange or of MPI: *error is filled,
- * and the caller votes failed from now on. */
+/* Go on as far as it goes without waiting. *completed says that a vote, and the round that it called for, is over;
+ * *outcome tells it. *moved says that something happened. What fails here is a failure of the exchange or of MPI:
+ * *error is filled, and the caller votes failed from now on. */
 void tqi_pulse_step(tqi_pulse *pulse, const tqi_vote *vote, bool *moved, bool *completed, tqi_outcome *outcome,
                     tq_error *error);
 

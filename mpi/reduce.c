@@ -63,21 +63,27 @@ tq_status tqi_reduce_start(tqi_job *job, tq_error *error)
     return tqi_store_seal(&job->store, error);
 }
 
+bool tqi_start_part(tqi_job *job, void (*run)(tqi_work *work, int worker))
+{
+    if (job->next_part == job->n_parts || job->works_used >= tqi_work_limit(job) || job->error.status)
+        return false;
+    tqi_work *work = tqi_work_new(job, run);
+    if (!work)
+        return false;
+    work->part = job->next_part++;
+    tqi_work_start(work);
+    return true;
+}
+
 bool tqi_step_parts(tqi_job *job, tqi_vote *vote, void (*run)(tqi_work *work, int worker),
                     void (*finished)(tqi_job *job, tqi_work *work))
 {
     bool moved = tqi_work_reap(job, finished);
 
-    while (job->next_part < job->n_parts && job->works_used < tqi_work_limit(job) && !job->error.status) {
-        tqi_work *work = tqi_work_new(job, run);
-
-        if (!work)
-            break;
-        work->part = job->next_part++;
-        tqi_work_start(work);
+    while (tqi_start_part(job, run)) {
         moved = true;
         if (tq_executor_workers(job->executor) == 0)
-            break;
+            break; /* inline: look after the other ranks between two parts */
     }
     vote->busy = job->next_part < job->n_parts || job->works_used > 0;
     return moved;

@@ -1,8 +1,8 @@
 #include "mpi/schedule.h"
 
-/* A rank's first share is an eighth of what it would map if all were equally fast: enough to keep it busy while the next
- * share comes, little enough that a rank that is ten times slower does not hold up the others. A later share is half of an equal part of
- * what is left. */
+/* A rank's first share is an eighth of what it would map if all were equally fast: enough to keep it busy while the
+ * next share comes, little enough that a rank that is ten times slower does not hold up the others. A later share is
+ * half of an equal part of what is left. */
 enum { FIRST_SHARE_PART = 8, LATER_SHARE_PART = 2 };
 
 static tqi_range take(tqi_schedule *schedule, uint64_t count)

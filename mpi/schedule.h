@@ -1,6 +1,6 @@
-/* Which rank maps which splits: guided self-scheduling (Polychronopoulos and Kuck, 1987). A first share for everybody, handed
- * out together; after that each rank that asks gets a share of what is left, and the shares shrink, so that the ranks end
- * together although some are slower. Kept by rank 0's engine; no MPI here. */
+/* Which rank maps which splits: guided self-scheduling (Polychronopoulos and Kuck, 1987). A first share for everybody,
+ * handed out together; after that each rank that asks gets a share of what is left, and the shares shrink, so that the
+ * ranks end together although some are slower. Kept by rank 0's engine; no MPI here. */
 #ifndef TQI_SCHEDULE_H
 #define TQI_SCHEDULE_H
 

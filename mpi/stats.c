@@ -24,8 +24,8 @@ double tqi_cpu_seconds(void)
 
 static rank_report report_of(tqi_job *job)
 {
-    rank_report report = {.hottest_bytes = job->hottest_bytes, .hottest_partition = job->hottest_partition,
-                          .rounds = job->rounds};
+    rank_report report = {
+        .hottest_bytes = job->hottest_bytes, .hottest_partition = job->hottest_partition, .rounds = job->rounds};
     struct rusage usage;
 
     for (int p = 0; p < TQ_PHASES; p++) {

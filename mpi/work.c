@@ -8,8 +8,8 @@
 /* A worker that has produced this much more than the engine has taken waits. */
 static const uint64_t MOST_RUN_BYTES = 64 << 20;
 enum { RUN_PART = 16 }; /* or of the budget */
-/* With one rank the workers wake the engine, and only the clock of a phase needs it now and then; with more, it must also look
- * for messages. */
+/* With one rank the workers wake the engine, and only the clock of a phase needs it now and then; with more, it must
+ * also look for messages. */
 enum { LONGEST_REST_US = 1000, LONGEST_REST_ALONE_US = 20000, FIRST_REST_US = 20 };
 
 int tqi_work_limit(const tqi_job *job)

@@ -1,7 +1,7 @@
-/* The write phase: rows become text in tasks of every rank, and the text goes in the order of the parts to rank 0, which
- * writes it: its own first, then rank 1's, and so on. Text is made only a few parts ahead of what has been taken, so it takes
- * no more memory than that. A rank sends without being asked; its messages wait until rank 0 gets to it, and no more than two are
- * under way.
+/* The write phase: rows become text in tasks of every rank, and the text goes in the order of the parts to rank 0,
+ * which writes it: its own first, then rank 1's, and so on. Text is made only a few parts ahead of what has been taken,
+ * so it takes no more memory than that. A rank sends without being asked; its messages wait until rank 0 gets to it,
+ * and no more than two are under way.
  *
  * Rows that a rank keeps (TQ_OUTPUT_KEEP, TQ_OUTPUT_GATHER) are only counted. */
 #include "mpi/job.h"
@@ -175,7 +175,8 @@ static void send_bytes(tqi_job *job, int slot, const char *bytes, size_t size)
         tqi_job_fail(job, &error);
 }
 
-/* Send the text at hand in pieces; take the next one when all of its pieces have gone; at the very end an empty message. */
+/* Send the text at hand in pieces; take the next one when all of its pieces have gone; at the very end an empty
+ * message. */
 static void send_text(tqi_job *job, bool *moved)
 {
     tqi_writing *writing = &job->writing;
@@ -282,14 +283,7 @@ static bool make_texts(tqi_job *job)
     bool moved = false;
     uint32_t ahead = makes_text(job) ? (uint32_t)tqi_work_limit(job) + TEXTS_MAX : job->n_parts;
 
-    while (job->next_part < job->n_parts && job->works_used < tqi_work_limit(job) && !job->error.status &&
-           job->next_part < job->writing.taken + ahead) {
-        tqi_work *work = tqi_work_new(job, write_rows);
-
-        if (!work)
-            break;
-        work->part = job->next_part++;
-        tqi_work_start(work);
+    while (job->next_part < job->writing.taken + ahead && tqi_start_part(job, write_rows)) {
         moved = true;
         if (tq_executor_workers(job->executor) == 0)
             break;

@@ -9,7 +9,7 @@ typedef struct tqi_arena_block tqi_arena_block;
 typedef struct tqi_arena {
     tqi_budget *budget;
     tqi_arena_block *newest;
-    size_t used;  /* bytes handed out since the last reset */
+    size_t used;       /* bytes handed out since the last reset */
     bool first_anyway; /* the first block, if small, is given whatever the budget says */
 } tqi_arena;
 

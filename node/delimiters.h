@@ -1,5 +1,5 @@
-/* The six ASCII white-space bytes (space, \t \n \v \f \r), one byte and 64 bytes at a time. SSE2 belongs to every x86-64;
- * elsewhere eight bytes are tested at once in a word. Any thread. */
+/* The six ASCII white-space bytes (space, \t \n \v \f \r), one byte and 64 bytes at a time. SSE2 belongs to every
+ * x86-64; elsewhere eight bytes are tested at once in a word. Any thread. */
 #ifndef TQI_DELIMITERS_H
 #define TQI_DELIMITERS_H
 

@@ -16,12 +16,12 @@ tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker
     emitter->deliver = deliver;
     emitter->owner = owner;
     emitter->stop = stop;
-    emitter->arena_bytes = most_entries * sizeof(tqi_entry) < TQI_MAP_ARENA_BYTES ? most_entries * sizeof(tqi_entry)
-                                                                                   : TQI_MAP_ARENA_BYTES;
+    emitter->arena_bytes =
+        most_entries * sizeof(tqi_entry) < TQI_MAP_ARENA_BYTES ? most_entries * sizeof(tqi_entry) : TQI_MAP_ARENA_BYTES;
     tqi_error_clear(&emitter->error);
     size_t first = most_entries < TQI_MAP_FIRST_ENTRIES ? most_entries : TQI_MAP_FIRST_ENTRIES;
-    tq_status status = tqi_fault("enomem-map", spec->rank) ? TQ_E_MEMORY
-                                                           : tqi_table_init(&emitter->table, spec, first, most_entries);
+    tq_status status =
+        tqi_fault("enomem-map", spec->rank) ? TQ_E_MEMORY : tqi_table_init(&emitter->table, spec, first, most_entries);
     if (!status && spec->combine == TQ_SUM && most_entries >= (size_t)4 << TQI_FRONT_BITS)
         tqi_table_add_front(&emitter->table); /* without one it is slower, that is all */
     if (!status)
@@ -64,12 +64,13 @@ tq_status tqi_emitter_flush(tq_emitter *emitter)
         return fail(emitter, TQ_E_CANCELLED, "cancelled");
     if (emitter->table.n == 0)
         return TQ_OK;
-    tq_status status = tqi_run_build(&emitter->builder, emitter->table.entries, emitter->table.n, NULL, &emitter->flushed,
-                                     &run);
+    tq_status status =
+        tqi_run_build(&emitter->builder, emitter->table.entries, emitter->table.n, NULL, &emitter->flushed, &run);
     if (status == TQ_E_MEMORY)
         return fail(emitter, status, "no memory for the pages of a flush (see --memory)");
     if (status)
-        return fail(emitter, status, "more than 4 GiB for one partition in one flush: the keys or values are too large");
+        return fail(emitter, status,
+                    "more than 4 GiB for one partition in one flush: the keys or values are too large");
     tqi_table_clear(&emitter->table);
     emitter->deliver(emitter->owner, run);
     return TQ_OK;
@@ -148,13 +149,6 @@ static inline tqi_key load_key(const tq_emitter *emitter, tq_slice key)
     return tqi_key_load_short(key.data, key.size);
 }
 
-static inline uint64_t hash_key(const tqi_key *key)
-{
-    if (key->size <= TQI_KEY_INLINE)
-        return tqi_hash_short(key->word[0], key->word[1], key->size);
-    return tqi_hash_long((const void *)(uintptr_t)key->word[1], key->size);
-}
-
 static tq_status emit(tq_emitter *emitter, tq_slice key, int64_t number, tq_slice value)
 {
     if (emitter->status)
@@ -164,7 +158,7 @@ static tq_status emit(tq_emitter *emitter, tq_slice key, int64_t number, tq_slic
     if (key.size > TQI_KEY_MAX || value.size > TQI_KEY_MAX)
         return fail(emitter, TQ_E_USER, "a key or value of more than 1 GiB was emitted");
     tqi_key loaded = load_key(emitter, key);
-    return add(emitter, &loaded, hash_key(&loaded), number, value);
+    return add(emitter, &loaded, tqi_key_hash(&loaded), number, value);
 }
 
 tq_status tq_emit_i64(tq_emitter *emitter, tq_slice key, int64_t value)
@@ -183,7 +177,8 @@ tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value)
     return emit(emitter, key, 0, value);
 }
 
-/* What became of a batch that stopped after added records: flush if that helps, then the one it stopped at goes in alone. */
+/* What became of a batch that stopped after added records: flush if that helps, then the one it stopped at goes in
+ * alone. */
 static tq_status after_stop(tq_emitter *emitter, const tqi_record *record, tq_status status)
 {
     if (status != TQ_E_AGAIN)
@@ -208,8 +203,8 @@ static void add_records(tq_emitter *emitter, const tqi_record *records, size_t n
         tqi_emitter_flush(emitter);
 }
 
-/* The sums of a batch whose values are all the same. What the front holds is counted there; the rest is kept in records, and
- * that without a branch on which it is. Returns how many are kept. */
+/* The sums of a batch whose values are all the same. What the front holds is counted there; the rest is kept in
+ * records, and that without a branch on which it is. Returns how many are kept. */
 static size_t sum_in_front(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
 {
     tqi_record *records = emitter->batch;
@@ -220,7 +215,7 @@ static size_t sum_in_front(tq_emitter *emitter, const tq_slice *keys, size_t n, 
         tqi_record *record = &records[kept];
 
         record->key = load_key(emitter, keys[i]);
-        record->hash = hash_key(&record->key);
+        record->hash = tqi_key_hash(&record->key);
         hashes += record->hash;
         tqi_entry *slot = tqi_front_slot(&emitter->table, record->hash);
         uint64_t found = tqi_front_holds(slot, &record->key);
@@ -238,7 +233,7 @@ static size_t keep_all(tq_emitter *emitter, const tq_slice *keys, size_t n, int6
 {
     for (size_t i = 0; i < n; i++) {
         emitter->batch[i].key = load_key(emitter, keys[i]);
-        emitter->batch[i].hash = hash_key(&emitter->batch[i].key);
+        emitter->batch[i].hash = tqi_key_hash(&emitter->batch[i].key);
         count(emitter, emitter->batch[i].hash, value, (tq_slice){NULL, 0});
     }
     return n;

@@ -1,5 +1,5 @@
-/* An entry: one key with its value, as tables, flushes and results hold it. 32 bytes, two to a cache line. Plain data: who
- * owns the array owns the entries, and an arena beside it owns what they point to. */
+/* An entry: one key with its value, as tables, flushes and results hold it. 32 bytes, two to a cache line. Plain data:
+ * who owns the array owns the entries, and an arena beside it owns what they point to. */
 #ifndef TQI_ENTRY_H
 #define TQI_ENTRY_H
 
@@ -24,7 +24,8 @@ typedef struct tqi_blob {
 
 static inline tq_slice tqi_entry_key(const tqi_entry *entry)
 {
-    const char *data = entry->size > TQI_KEY_INLINE ? (const char *)(uintptr_t)entry->word[1] : (const char *)entry->word;
+    const char *data =
+        entry->size > TQI_KEY_INLINE ? (const char *)(uintptr_t)entry->word[1] : (const char *)entry->word;
 
     return (tq_slice){data, entry->size};
 }

@@ -24,9 +24,9 @@ struct tqi_feeder {
 
     /* Reading: the thread's, or without one the engine's. */
     size_t file;
-    int fd; /* -1: the file is not open yet */
-    uint64_t offset;   /* of the next byte to read */
-    tqi_chunk *rest;   /* what was read behind the last whole record, NULL if nothing */
+    int fd;          /* -1: the file is not open yet */
+    uint64_t offset; /* of the next byte to read */
+    tqi_chunk *rest; /* what was read behind the last whole record, NULL if nothing */
 
     atomic_bool stop;
     _Atomic uint64_t bytes;

@@ -1,7 +1,7 @@
 /* The inputs of a job: paths become a table of files, and files become splits, the units that are handed to ranks.
  *
- * Rank 0 makes the table and sends it to the others; after that nobody writes to it, and any thread may read. A split is only
- * a number: where it lies follows from the table, so a share of splits travels as two integers. */
+ * Rank 0 makes the table and sends it to the others; after that nobody writes to it, and any thread may read. A split
+ * is only a number: where it lies follows from the table, so a share of splits travels as two integers. */
 #ifndef TQI_INPUTS_H
 #define TQI_INPUTS_H
 
@@ -27,14 +27,14 @@ typedef struct tqi_inputs {
     uint64_t splits;
 } tqi_inputs;
 
-/* Expand paths (files, folders if recursive, patterns, "-") in the order given, folders sorted by name. Symbolic links are
- * followed when named, not inside a folder. *inputs is valid on success; free it with tqi_inputs_free.
- * TQ_E_INPUT: missing, unreadable, a folder without recursive, neither a file nor a stream. TQ_E_MEMORY. */
+/* Expand paths (files, folders if recursive, patterns, "-") in the order given, folders sorted by name. Symbolic links
+ * are followed when named, not inside a folder. *inputs is valid on success; free it with tqi_inputs_free. TQ_E_INPUT:
+ * missing, unreadable, a folder without recursive, neither a file nor a stream. TQ_E_MEMORY. */
 tq_status tqi_inputs_expand(tqi_inputs *inputs, const char *const *paths, size_t n, bool recursive, tq_error *error);
 void tqi_inputs_free(tqi_inputs *inputs);
 
-/* Cut all files into splits of split_bytes; 0 = a size that gives each of workers (in all ranks) some tens of splits, at
- * least 64 KiB and at most 8 MiB, and a multiple of the page size either way. */
+/* Cut all files into splits of split_bytes; 0 = a size that gives each of workers (in all ranks) some tens of splits,
+ * at least 64 KiB and at most 8 MiB, and a multiple of the page size either way. */
 void tqi_inputs_split(tqi_inputs *inputs, uint64_t split_bytes, uint64_t workers);
 
 /* Where split lies: the index of its file, and the bytes [*begin, *end) of it. */

@@ -29,7 +29,8 @@ static tq_status append_short(const tqi_spec *spec, tqi_rows *to, const tqi_entr
     return tqi_rows_append(to, &spec->result_shape, key, (int64_t)entry->value, value);
 }
 
-tq_status tqi_order_sample(const tqi_spec *spec, const tqi_rows *parts, uint32_t n_parts, uint64_t wanted, tqi_run **run)
+tq_status tqi_order_sample(const tqi_spec *spec, const tqi_rows *parts, uint32_t n_parts, uint64_t wanted,
+                           tqi_run **run)
 {
     tqi_rows samples;
     uint64_t total = 0, next = 0;

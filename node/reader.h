@@ -1,11 +1,12 @@
 /* Reading whole records from a byte range of a file.
  *
- * Let f(x) be the first place at or behind byte x where a record may start: byte 0, a byte behind a delimiter, or the end of
- * the file. The records of the range [begin, end) are the bytes [f(begin), f(end)). f never decreases, so ranges that cover
- * a file without a gap yield each of its records exactly once, however short the ranges and long the records are.
+ * Let f(x) be the first place at or behind byte x where a record may start: byte 0, a byte behind a delimiter, or the
+ * end of the file. The records of the range [begin, end) are the bytes [f(begin), f(end)). f never decreases, so ranges
+ * that cover a file without a gap yield each of its records exactly once, however short the ranges and long the records
+ * are.
  *
- * The reader keeps a window of the file in memory, so that neighbouring small ranges cost no system call each. A window begins at
- * a multiple of the page size, in a buffer that does too: pread is up to four times slower otherwise.
+ * The reader keeps a window of the file in memory, so that neighbouring small ranges cost no system call each. A window
+ * begins at a multiple of the page size, in a buffer that does too: pread is up to four times slower otherwise.
  *
  * A reader belongs to one worker index at a time, as its emitter does. */
 #ifndef TQI_READER_H
@@ -15,8 +16,8 @@
 #include "node/inputs.h"
 #include <tequio/mapreduce.h>
 
-/* Files are read and mapped in pieces of at most this much: it stays in the L2 cache between reading and mapping, and a worker
- * looks up from its work that often. */
+/* Files are read and mapped in pieces of at most this much: it stays in the L2 cache between reading and mapping, and a
+ * worker looks up from its work that often. */
 enum { TQI_PIECE_BYTES = 1 << 20 };
 
 typedef struct tqi_reader {
@@ -32,9 +33,9 @@ typedef struct tqi_reader {
 void tqi_reader_init(tqi_reader *reader, tqi_budget *budget);
 void tqi_reader_free(tqi_reader *reader);
 
-/* The records of [begin, end) of file, begin < end <= size. They may be none: chunk->size = 0. chunk points into the reader's
- * buffer, with TQI_KEY_SLACK readable bytes behind it, until the next call.
- * TQ_E_INPUT: cannot be opened or read, or is shorter than it was. TQ_E_MEMORY: a record does not fit. */
+/* The records of [begin, end) of file, begin < end <= size. They may be none: chunk->size = 0. chunk points into the
+ * reader's buffer, with TQI_KEY_SLACK readable bytes behind it, until the next call. TQ_E_INPUT: cannot be opened or
+ * read, or is shorter than it was. TQ_E_MEMORY: a record does not fit. */
 tq_status tqi_reader_chunk(tqi_reader *reader, const tqi_file *file, tq_records records, uint64_t begin, uint64_t end,
                            tq_record *chunk, tq_error *error);
 

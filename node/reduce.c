@@ -15,7 +15,8 @@ enum { SMALLEST_TABLE = 64 };
 static tqi_key load_key(tq_slice key)
 {
     /* Pages have slack behind them, wherever they lie. */
-    return key.size > TQI_KEY_INLINE ? tqi_key_borrow_long(key.data, key.size) : tqi_key_load_padded(key.data, key.size);
+    return key.size > TQI_KEY_INLINE ? tqi_key_borrow_long(key.data, key.size)
+                                     : tqi_key_load_padded(key.data, key.size);
 }
 
 static void count(const tqi_spec *spec, const tqi_record *record, tq_account *account)
@@ -39,9 +40,7 @@ static size_t decode(const tqi_value_shape *shape, const uint8_t **at, const uin
         if (!tqi_page_next(shape, at, end, &key, &record->value, &record->number))
             break;
         record->key = load_key(key);
-        record->hash = key.size > TQI_KEY_INLINE
-                           ? tqi_hash_long(key.data, key.size)
-                           : tqi_hash_short(record->key.word[0], record->key.word[1], key.size);
+        record->hash = tqi_key_hash(&record->key);
     }
     return n;
 }
@@ -247,8 +246,8 @@ tq_status tqi_reduce_partition(const tqi_spec *spec, const tqi_store *store, uin
     tqi_reduce_result made = {0};
     tqi_rows groups;
     tqi_table table;
-    tq_status status = tqi_table_init(&table, spec, first_capacity(spec, store->parts[part].records),
-                                      TQI_TABLE_NO_LIMIT);
+    tq_status status =
+        tqi_table_init(&table, spec, first_capacity(spec, store->parts[part].records), TQI_TABLE_NO_LIMIT);
 
     tqi_rows_init(&made.rows, spec->budget);
     tqi_rows_init(&groups, spec->budget);

@@ -1,5 +1,5 @@
-/* Reducing one partition: its pages are merged into one table, and the table's entries, or what the job's reducer makes of
- * them, become the partition's rows. Called by workers, each with a partition of its own. */
+/* Reducing one partition: its pages are merged into one table, and the table's entries, or what the job's reducer makes
+ * of them, become the partition's rows. Called by workers, each with a partition of its own. */
 #ifndef TQI_REDUCE_H
 #define TQI_REDUCE_H
 
@@ -14,8 +14,8 @@ typedef struct tqi_reduce_result {
     uint64_t merged;
 } tqi_reduce_result;
 
-/* Reduce part (0 .. spec->own_partitions - 1). With TQ_ORDER_NONE the rows come out in their final order; with a limit only
- * the first rows of the order are kept. *result is valid on success, and the caller frees its rows. */
+/* Reduce part (0 .. spec->own_partitions - 1). With TQ_ORDER_NONE the rows come out in their final order; with a limit
+ * only the first rows of the order are kept. *result is valid on success, and the caller frees its rows. */
 tq_status tqi_reduce_partition(const tqi_spec *spec, const tqi_store *store, uint32_t part, tqi_reduce_result *result,
                                tq_error *error);
 

@@ -23,8 +23,8 @@ static tq_status reserve_one(tqi_rows *rows)
 
     if (rows->n < rows->capacity)
         return TQ_OK;
-    tqi_entry *entries = tqi_budget_realloc(rows->budget, rows->entries, rows->capacity * sizeof *entries,
-                                            capacity * sizeof *entries);
+    tqi_entry *entries =
+        tqi_budget_realloc(rows->budget, rows->entries, rows->capacity * sizeof *entries, capacity * sizeof *entries);
     if (!entries)
         return TQ_E_MEMORY;
     rows->entries = entries;
@@ -48,7 +48,8 @@ static tq_status set_key(tqi_rows *rows, tqi_entry *entry, tq_slice key)
     return TQ_OK;
 }
 
-static tq_status set_value(tqi_rows *rows, const tqi_value_shape *shape, tqi_entry *entry, int64_t number, tq_slice value)
+static tq_status set_value(tqi_rows *rows, const tqi_value_shape *shape, tqi_entry *entry, int64_t number,
+                           tq_slice value)
 {
     if (shape->type == TQ_I64) {
         entry->value = (uint64_t)number;
@@ -107,8 +108,8 @@ static int compare_bytes(tq_slice a, tq_slice b)
     return order ? order : (a.size > b.size) - (a.size < b.size);
 }
 
-/* Big-endian, the words of a key compare as its bytes do; equal words of two short keys leave only trailing zeros, where the
- * shorter key comes first. */
+/* Big-endian, the words of a key compare as its bytes do; equal words of two short keys leave only trailing zeros,
+ * where the shorter key comes first. */
 static inline int compare_keys(const tqi_entry *a, const tqi_entry *b)
 {
     uint64_t a0 = __builtin_bswap64(a->word[0]), b0 = __builtin_bswap64(b->word[0]);
@@ -201,7 +202,8 @@ static void heap_sort(const sorter *by, tqi_entry *first, size_t n)
     }
 }
 
-/* Hoare's partition around the median of three; returns how many rows stand in the left part, at least 1 and less than n. */
+/* Hoare's partition around the median of three; returns how many rows stand in the left part, at least 1 and less than
+ * n. */
 static size_t split_around_median(const sorter *by, tqi_entry *first, size_t n)
 {
     size_t middle = (n - 1) / 2, left = 0, right = n - 1;

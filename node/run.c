@@ -29,8 +29,8 @@ static uint64_t encoded_size(const tqi_value_shape *shape, const tqi_entry *entr
     return size + value.size + (shape->type == TQ_BYTES ? tqi_varint_size(value.size) : 0);
 }
 
-/* Write one record. Short keys are copied as 16 bytes whatever their size: what follows overwrites the rest, and behind the
- * run's last record there is slack. */
+/* Write one record. Short keys are copied as 16 bytes whatever their size: what follows overwrites the rest, and behind
+ * the run's last record there is slack. */
 static uint8_t *encode(const tqi_value_shape *shape, const tqi_entry *entry, uint8_t *to)
 {
     to = tqi_varint_put(to, entry->size);
@@ -57,13 +57,14 @@ void tqi_account_entry(const tqi_spec *spec, const tqi_value_shape *shape, const
         tqi_account_record(account, tqi_entry_hash(entry), tqi_entry_value_hash(shape, entry));
 }
 
-static inline uint32_t partition_at(const tqi_run_builder *builder, const tqi_entry *entries, const uint32_t *partition_of,
-                                    size_t i)
+static inline uint32_t partition_at(const tqi_run_builder *builder, const tqi_entry *entries,
+                                    const uint32_t *partition_of, size_t i)
 {
     return partition_of ? partition_of[i] : tqi_partition_of(entries[i].hash32, builder->partitions);
 }
 
-/* Sizes a partition, then the place of each partition's page. Returns the size of all pages, 0 if one would be too large. */
+/* Sizes a partition, then the place of each partition's page. Returns the size of all pages, 0 if one would be too
+ * large. */
 static uint64_t lay_out(tqi_run_builder *builder, const tqi_entry *entries, size_t n, const uint32_t *partition_of)
 {
     uint64_t total = 0;
@@ -120,8 +121,8 @@ tq_status tqi_run_build(tqi_run_builder *builder, const tqi_entry *entries, size
         if (builder->parts[p].records)
             page += TQI_PAGE_HEADER + builder->parts[p].bytes;
     }
-    /* A short key's copy reaches at most 15 bytes past its record. Within a page the next record overwrites them; behind the
-     * last record stands the next page's header of 24 bytes, which is written by seal_all, later. */
+    /* A short key's copy reaches at most 15 bytes past its record. Within a page the next record overwrites them;
+     * behind the last record stands the next page's header of 24 bytes, which is written by seal_all, later. */
     for (size_t i = 0; i < n; i++) {
         struct tqi_run_part *part = &builder->parts[partition_at(builder, entries, partition_of, i)];
 

@@ -1,6 +1,6 @@
-/* A run: what one flush produced. Pages back to back, in ascending order of partition, in one block of memory, so that the
- * part for one rank is contiguous and a worker needs no open page a partition. Built by a worker, then handed on; it
- * belongs to one owner at a time. */
+/* A run: what one flush produced. Pages back to back, in ascending order of partition, in one block of memory, so that
+ * the part for one rank is contiguous and a worker needs no open page a partition. Built by a worker, then handed on;
+ * it belongs to one owner at a time. */
 #ifndef TQI_RUN_H
 #define TQI_RUN_H
 
@@ -24,7 +24,7 @@ typedef struct tqi_run_builder {
         uint64_t bytes;
         uint32_t records;
         uint8_t *cursor;
-    } *parts;
+    } * parts;
 } tqi_run_builder;
 
 tq_status tqi_run_builder_init(tqi_run_builder *builder, const tqi_spec *spec, const tqi_value_shape *shape,

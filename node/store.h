@@ -1,7 +1,8 @@
-/* The store: the pages that have arrived at this rank, by partition, in memory up to a bound and beyond it in a spill file.
+/* The store: the pages that have arrived at this rank, by partition, in memory up to a bound and beyond it in a spill
+ * file.
  *
- * After a failure only tqi_store_free is allowed. While pages arrive only the engine touches a store. After tqi_store_seal it is read by the workers, each partition by one
- * at a time, and not changed any more. */
+ * After a failure only tqi_store_free is allowed. While pages arrive only the engine touches a store. After
+ * tqi_store_seal it is read by the workers, each partition by one at a time, and not changed any more. */
 #ifndef TQI_STORE_H
 #define TQI_STORE_H
 
@@ -45,7 +46,8 @@ tq_status tqi_store_copy_pages(tqi_store *store, const uint8_t *pages, size_t si
 /* Nothing more will come. TQ_E_TMPDIR. */
 tq_status tqi_store_seal(tqi_store *store, tq_error *error);
 
-/* Room for one page that is read back from the spill file. One thread at a time; all zero = empty; free(memory) at the end. */
+/* Room for one page that is read back from the spill file. One thread at a time; all zero = empty; free(memory) at the
+ * end. */
 typedef struct tqi_page_buffer {
     uint8_t *memory;
     size_t capacity;

@@ -4,10 +4,12 @@
 #include <string.h>
 
 enum { FRONT_BYTES = sizeof(tqi_entry) << TQI_FRONT_BITS };
-/* A key whose sum passes a multiple of this asks for a place in the front; one that has gathered as much there since keeps it. */
+/* A key whose sum passes a multiple of this asks for a place in the front; one that has gathered as much there since
+ * keeps it. */
 static const uint64_t HOT = 64;
 
-/* A worker's table (one with a limit) gets its first entries whatever the budget says: without any it could not work. */
+/* A worker's table (one with a limit) gets its first entries whatever the budget says: without any it could not work.
+ */
 static void *first_memory(const tqi_table *table, size_t bytes)
 {
     bool worker = table->limit < TQI_TABLE_NO_LIMIT;
@@ -173,7 +175,8 @@ static tq_status append(tqi_table *table, const tqi_key *key, uint32_t hash32, i
 
 static inline tq_status add(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value);
 
-/* Move a front entry's sum into the table. All the records in it were counted as merged; now one of them is a record again. */
+/* Move a front entry's sum into the table. All the records in it were counted as merged; now one of them is a record
+ * again. */
 static tq_status drain_slot(tqi_table *table, tqi_entry *slot)
 {
     tqi_key key = {{slot->word[0], slot->word[1]}, slot->size};
@@ -188,8 +191,8 @@ static tq_status drain_slot(tqi_table *table, tqi_entry *slot)
     return TQ_OK;
 }
 
-/* The entry is hot: give it its place in the front, unless one that is as hot has it. That one is drained, and must prove
- * itself again until the next time. */
+/* The entry is hot: give it its place in the front, unless one that is as hot has it. That one is drained, and must
+ * prove itself again until the next time. */
 static __attribute__((noinline)) void promote(tqi_table *table, const tqi_entry *entry)
 {
     tqi_entry *slot = &table->front[entry->hash32 >> (32 - TQI_FRONT_BITS)];

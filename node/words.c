@@ -1,6 +1,6 @@
 /* Cutting text into words: 64 bytes at a time. A mask says which bytes are part of a word; where the mask differs from
- * itself shifted by one, a word starts or ends. (The technique is that of simdjson's structural index: Langdale and Lemire,
- * "Parsing gigabytes of JSON per second", 2019.) */
+ * itself shifted by one, a word starts or ends. (The technique is that of simdjson's structural index: Langdale and
+ * Lemire, "Parsing gigabytes of JSON per second", 2019.) */
 #include "node/delimiters.h"
 #include <string.h>
 #include <tequio/mapreduce.h>

@@ -1,7 +1,7 @@
 /* Status codes and the error record that every part of tequio uses.
  *
- * A status is also the exit code of the `tequio` command, so the numbers below are part of its contract and stay as they
- * are. The library never exits or aborts: it returns one of these. */
+ * A status is also the exit code of the `tequio` command, so the numbers below are part of its contract and stay as
+ * they are. The library never exits or aborts: it returns one of these. */
 #ifndef TEQUIO_STATUS_H
 #define TEQUIO_STATUS_H
 
@@ -39,7 +39,8 @@ typedef enum tq_status {
     TQ_E_STATE = 15    /* the call is not allowed in this state (after shutdown, say) */
 } tq_status;
 
-/* What went wrong, where. Filled by the first function that sees the error; the same on all ranks at the end of a job. */
+/* What went wrong, where. Filled by the first function that sees the error; the same on all ranks at the end of a
+ * job. */
 typedef struct tq_error {
     tq_status status;
     int rank;          /* the rank where it happened, -1 if that says nothing */

@@ -13,8 +13,8 @@
  * "Collective" means: every rank of the cluster calls it, and in the same order as other collective calls on it.
  * A job is submitted with the same description on every rank; only the pointers may differ.
  *
- * Threads: one cluster handle may be used from any thread, but collective calls must have one order. MPI itself is called
- * by a thread of the cluster's own, never by workers or callbacks. */
+ * Threads: one cluster handle may be used from any thread, but collective calls must have one order. MPI itself is
+ * called by a thread of the cluster's own, never by workers or callbacks. */
 #ifndef TEQUIO_H
 #define TEQUIO_H
 
@@ -41,29 +41,29 @@ typedef struct tq_cluster_options {
 
 #define TQ_CLUSTER_OPTIONS_INIT {TQ_THREADS_AUTO}
 
-/* Open a cluster of all ranks of this run. Collective. options NULL = TQ_CLUSTER_OPTIONS_INIT. *cluster is set on success
- * and belongs to the caller. *error (may be NULL) is filled on failure.
+/* Open a cluster of all ranks of this run. Collective. options NULL = TQ_CLUSTER_OPTIONS_INIT. *cluster is set on
+ * success and belongs to the caller. *error (may be NULL) is filled on failure.
  * Started by mpirun or srun, and MPI not initialized: MPI is initialized here and finalized by tq_cluster_close.
- * MPI initialized by the caller: a duplicate of MPI_COMM_WORLD is used (see tequio/mpi.h for another communicator, and for
- * the thread level that takes). Started by hand: a cluster of one rank, which never calls MPI.
+ * MPI initialized by the caller: a duplicate of MPI_COMM_WORLD is used (see tequio/mpi.h for another communicator, and
+ * for the thread level that takes). Started by hand: a cluster of one rank, which never calls MPI.
  * threads must be 0 on all ranks or on none. TQ_E_USAGE, TQ_E_MPI, TQ_E_SYSTEM, TQ_E_MEMORY. */
 TQ_API tq_status tq_cluster_open(const tq_cluster_options *options, tq_cluster **cluster, tq_error *error);
 
-/* Wait for submitted jobs, then give everything back. Collective. NULL is allowed. Futures may be released later, but not by
- * another thread while this runs. */
+/* Wait for submitted jobs, then give everything back. Collective. NULL is allowed. Futures may be released later, but
+ * not by another thread while this runs. */
 TQ_API void tq_cluster_close(tq_cluster *cluster);
 
 TQ_API int tq_cluster_rank(const tq_cluster *cluster);
 TQ_API int tq_cluster_size(const tq_cluster *cluster);
 TQ_API int tq_cluster_hosts(const tq_cluster *cluster); /* how many hosts the ranks are on */
-TQ_API const char *tq_cluster_mpi(const tq_cluster *cluster); /* the MPI library's version; "" where MPI is not called */
+TQ_API const char *tq_cluster_mpi(const tq_cluster *cluster); /* the MPI library's version; "" if it is not called */
 TQ_API int tq_cluster_threads(const tq_cluster *cluster); /* this rank's workers now */
 
 /* Change the number of this rank's workers, also while a job runs. Not collective. TQ_E_USAGE: outside
  * 1..TQ_MAX_WORKERS. TQ_E_STATE: the cluster was opened with threads = 0. */
 TQ_API tq_status tq_cluster_set_threads(tq_cluster *cluster, int threads);
 
-/* ---- Job: output ---------------------------------------------------------------------------------------------------- */
+/* ---- Job: output ------------------------------------------------------------------------------------------------- */
 
 typedef enum tq_output_kind {
     TQ_OUTPUT_KEEP,   /* each rank keeps its part of the rows, rank 0 the first: tq_job_row */
@@ -72,15 +72,15 @@ typedef enum tq_output_kind {
     TQ_OUTPUT_FD      /* rank 0 writes all rows to output_fd (1 is the standard output) */
 } tq_output_kind;
 
-/* ---- Progress ------------------------------------------------------------------------------------------------------------ */
+/* ---- Progress ---------------------------------------------------------------------------------------------------- */
 
 typedef enum tq_phase { TQ_PHASE_MAP, TQ_PHASE_SHUFFLE, TQ_PHASE_REDUCE, TQ_PHASE_WRITE, TQ_PHASES } tq_phase;
 
 /* "map", "shuffle", "reduce", "write". */
 TQ_API const char *tq_phase_tag(tq_phase phase);
 
-/* What is counted: map: splits. shuffle: bytes of pages. reduce: partitions. write: rows. not_done may grow by work that
- * was not known before, but done + not_done never shrinks. */
+/* What is counted: map: splits. shuffle: bytes of pages. reduce: partitions. write: rows. not_done may grow by work
+ * that was not known before, but done + not_done never shrinks. */
 typedef struct tq_phase_progress {
     const char *tag;
     bool started, finished;
@@ -101,13 +101,13 @@ typedef struct tq_progress {
     tq_phase_progress phases[TQ_PHASES];
 } tq_progress;
 
-/* Called on a thread of its own with the newest snapshot, on rank 0. Non-zero cancels the job on all ranks. A slow callback
- * misses ticks, but never holds up the job. Each phase ends with a report of not_done = 0. A callback may still run after
- * the future is done; it does not once tq_future_release of the finished future, or tq_cluster_close, has returned, so neither
- * may be called from a callback. */
+/* Called on a thread of its own with the newest snapshot, on rank 0. Non-zero cancels the job on all ranks. A slow
+ * callback misses ticks, but never holds up the job. Each phase ends with a report of not_done = 0. A callback may
+ * still run after the future is done; it does not once tq_future_release of the finished future, or tq_cluster_close,
+ * has returned, so neither may be called from a callback. */
 typedef int (*tq_snapshot_fn)(const tq_progress *progress, tq_phase phase, void *user);
 
-/* ---- Job -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Job --------------------------------------------------------------------------------------------------------- */
 
 typedef struct tq_job {
     int abi;          /* TQ_JOB_ABI, set by TQ_JOB_INIT */
@@ -154,20 +154,20 @@ typedef struct tq_job {
 #define TQ_JOB_INIT {.abi = TQ_JOB_ABI}
 
 /* Queue a job. Collective. Everything job points to is copied, but user. Returns at once with a future that the caller
- * releases (tq_future_release waits for nothing but callbacks in progress); a job that cannot run gives a failed future,
- * and lack of memory gives NULL, which every tq_future function takes. Jobs of one cluster run one after the other.
- * With threads = 0 the job is over when tq_submit returns.
+ * releases (tq_future_release waits for nothing but callbacks in progress); a job that cannot run gives a failed
+ * future, and lack of memory gives NULL, which every tq_future function takes. Jobs of one cluster run one after the
+ * other. With threads = 0 the job is over when tq_submit returns.
  * tq_future_cancel: on any rank, from any thread; the job ends with TQ_E_CANCELLED on all of them. */
 TQ_API tq_future *tq_submit(tq_cluster *cluster, const tq_job *job);
 
 /* The newest snapshot: on rank 0 of all ranks, elsewhere of this rank. Any thread, any time before the release. */
 TQ_API tq_status tq_job_progress(const tq_future *future, tq_progress *progress);
 
-/* What ended the job, the same on all ranks; error->status is TQ_OK when it ended well. Returns TQ_OK when *error is filled,
- * TQ_E_AGAIN while the job is not done, TQ_E_USAGE if the future is no job's. */
+/* What ended the job, the same on all ranks; error->status is TQ_OK when it ended well. Returns TQ_OK when *error is
+ * filled, TQ_E_AGAIN while the job is not done, TQ_E_USAGE if the future is no job's. */
 TQ_API tq_status tq_job_error(const tq_future *future, tq_error *error);
 
-/* ---- Result -------------------------------------------------------------------------------------------------------------- */
+/* ---- Result ------------------------------------------------------------------------------------------------------ */
 
 /* The rows that this rank keeps (TQ_OUTPUT_KEEP, TQ_OUTPUT_GATHER), in order. 0 unless the job is done. */
 TQ_API uint64_t tq_job_rows(const tq_future *future);
@@ -210,7 +210,8 @@ typedef struct tq_stats {
     const tq_rank_stats *rank; /* ranks of them */
 } tq_stats;
 
-/* On rank 0, once the job is done; lives as long as the future. NULL elsewhere, and when the job failed before it ran. */
+/* On rank 0, once the job is done; lives as long as the future. NULL elsewhere, and when the job failed before it
+ * ran. */
 TQ_API const tq_stats *tq_job_stats(const tq_future *future);
 
 #ifdef __cplusplus

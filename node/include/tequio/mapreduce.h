@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* ---- Job: input and map -------------------------------------------------------------------------------------------- */
+/* ---- Job: input and map ------------------------------------------------------------------------------------------ */
 
 /* Where one record ends and the next begins. */
 typedef enum tq_records {
@@ -29,8 +29,8 @@ typedef struct tq_record {
 
 typedef struct tq_emitter tq_emitter;
 
-/* The mapper. Called by this rank's workers, several at a time on different records. Returns 0, or another number to end
- * the job with TQ_E_USER (see tq_emit_fail to give a reason). user is the job's. */
+/* The mapper. Called by this rank's workers, several at a time on different records. Returns 0, or another number to
+ * end the job with TQ_E_USER (see tq_emit_fail to give a reason). user is the job's. */
 typedef int (*tq_map_fn)(const tq_record *record, tq_emitter *emitter, void *user);
 
 /* Emit a key and a value; both are copied. Only from a mapper, with its own emitter. tq_emit_i64 for TQ_I64 values,
@@ -53,7 +53,7 @@ TQ_API int tq_emitter_worker(const tq_emitter *emitter);
  * capacity words, moves *text behind the last of them, and returns how many; 0 when the text holds no more. */
 TQ_API size_t tq_next_words(tq_slice *text, tq_slice *words, size_t capacity);
 
-/* ---- Job: values, combining, reducing -------------------------------------------------------------------------------- */
+/* ---- Job: values, combining, reducing ---------------------------------------------------------------------------- */
 
 /* How two values of one key become one. A combiner must be associative and commutative: it is applied wherever two
  * values of a key meet, in no particular order. */
@@ -65,8 +65,8 @@ typedef enum tq_combine {
     TQ_COMBINE_USER  /* combine_fn; TQ_I64 or TQ_FIXED */
 } tq_combine;
 
-/* Merge value into into; both point to a value of the job's type (an int64_t or value_bytes bytes), not necessarily aligned for
- * TQ_FIXED. Non-zero ends the job with TQ_E_USER. Called by several workers at a time. */
+/* Merge value into into; both point to a value of the job's type (an int64_t or value_bytes bytes), not necessarily
+ * aligned for TQ_FIXED. Non-zero ends the job with TQ_E_USER. Called by several workers at a time. */
 typedef int (*tq_combine_fn)(tq_slice key, void *into, const void *value, void *user);
 
 /* All values of one key, in ascending order (integers by value, others by their bytes). */
@@ -77,15 +77,15 @@ TQ_API bool tq_values_next(tq_values *values, tq_slice *value);    /* valid duri
 
 typedef struct tq_rows_out tq_rows_out;
 
-/* The reducer: called once a key, by several workers at a time on different keys. It may write any number of rows for its
- * key, of the job's result_type. Returns 0, or another number to end the job with TQ_E_USER. Without a reducer the
+/* The reducer: called once a key, by several workers at a time on different keys. It may write any number of rows for
+ * its key, of the job's result_type. Returns 0, or another number to end the job with TQ_E_USER. Without a reducer the
  * combined values (or, with TQ_COMBINE_NONE, every key with every value) are the result. */
 typedef int (*tq_reduce_fn)(tq_slice key, tq_values *values, tq_rows_out *out, void *user);
 TQ_API tq_status tq_write_row_i64(tq_rows_out *out, tq_slice key, int64_t value);
 TQ_API tq_status tq_write_row(tq_rows_out *out, tq_slice key, tq_slice value);
 TQ_API int tq_reduce_fail(tq_rows_out *out, const char *format, ...) TQ_PRINTF(2, 3);
 
-/* ---- Job: order and format of the rows ------------------------------------------------------------------------------------------------------ */
+/* ---- Job: order and format of the rows --------------------------------------------------------------------------- */
 
 /* The order of the result, the same for any number of ranks, threads and splits. Rows that are equal in what an order
  * compares are ordered by key, then by value. */
@@ -97,8 +97,8 @@ typedef enum tq_order {
 
 typedef enum tq_format {
     TQ_TEXT, /* key TAB value LF; a tab, newline or backslash inside is written \t \n \\ unless raw_text */
-    TQ_JSON  /* {"key":"...","value":...} LF; a byte that is not UTF-8 becomes \udc80 .. \udcff, as Python's surrogateescape
-              * has it, so that no two keys look alike */
+    TQ_JSON  /* {"key":"...","value":...} LF; a byte that is not UTF-8 becomes \udc80 .. \udcff, as Python's
+              * surrogateescape has it, so that no two keys look alike */
 } tq_format;
 
 #ifdef __cplusplus
