@@ -124,7 +124,6 @@ struct tqi_job {
     tqi_rows *parts;             /* the rows of each own partition, in order at last */
     uint32_t n_parts, next_part; /* next_part: the first without a task in this phase */
     tqi_rows splitters;
-    uint32_t order_parts_per_rank;
     tqi_part_text *texts;
     tqi_writing writing;
     uint64_t *first_row; /* n_parts + 1: the number of each part's first row */

@@ -91,7 +91,8 @@ static tq_status make_splitters(tqi_job *job, uint64_t rows, tq_error *error)
     return status ? status : tqi_comm_agree(job->comm, error);
 }
 
-static void choose_owners(tqi_job *job)
+/* Who owns the ranges. Returns how many in a row belong to one rank. */
+static uint32_t choose_owners(tqi_job *job)
 {
     bool gather = job->description.output == TQ_OUTPUT_GATHER;
 
@@ -101,7 +102,7 @@ static void choose_owners(tqi_job *job)
         job->order_spec.first_partition = 0;
         job->order_spec.own_partitions = job->comm->rank == 0 ? job->spec.partitions : 0;
     }
-    job->order_parts_per_rank = gather ? job->spec.partitions : job->spec.own_partitions;
+    return gather ? job->spec.partitions : job->spec.own_partitions;
 }
 
 tq_status tqi_order_start(tqi_job *job, tq_error *error)
@@ -114,12 +115,12 @@ tq_status tqi_order_start(tqi_job *job, tq_error *error)
         status = make_splitters(job, rows, error);
     if (status)
         return status;
-    choose_owners(job);
+    uint32_t parts_per_rank = choose_owners(job);
     job->next_part = 0;
     status = tqi_store_init(&job->store, &job->order_spec, job->description.memory_bytes / TQI_STORE_PART,
                             job->description.tmpdir);
     if (!status)
-        status = tqi_exchange_init(&job->exchange, job->comm, &job->order_spec, &job->store, job->order_parts_per_rank,
+        status = tqi_exchange_init(&job->exchange, job->comm, &job->order_spec, &job->store, parts_per_rank,
                                    job->description.round_bytes);
     return status ? tqi_fail_memory(error, 0, "ordering the rows") : TQ_OK;
 }

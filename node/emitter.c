@@ -83,18 +83,6 @@ tq_status tqi_emitter_finish(tq_emitter *emitter)
     return tqi_emitter_flush(emitter);
 }
 
-static void count(tq_emitter *emitter, uint64_t hash, int64_t number, tq_slice value)
-{
-    const tqi_spec *spec = emitter->spec;
-
-    if (spec->combine == TQ_SUM)
-        tqi_account_sum(&emitter->emitted, hash, (uint64_t)number);
-    else if (spec->shape.type == TQ_I64)
-        tqi_account_record(&emitter->emitted, hash, tqi_hash_short((uint64_t)number, 0, sizeof number));
-    else
-        tqi_account_record(&emitter->emitted, hash, tqi_hash(value.data, value.size));
-}
-
 static tq_status describe_failed_add(tq_emitter *emitter, tq_status status)
 {
     char message[64];
@@ -136,7 +124,7 @@ static inline tq_status add(tq_emitter *emitter, const tqi_key *key, uint64_t ha
     }
     if (__builtin_expect(status != TQ_OK, 0))
         return emitter->status ? emitter->status : describe_failed_add(emitter, status);
-    count(emitter, hash, number, value);
+    tqi_account_pair(emitter->spec, hash, number, value, &emitter->emitted);
     return TQ_OK;
 }
 
@@ -234,7 +222,7 @@ static size_t keep_all(tq_emitter *emitter, const tq_slice *keys, size_t n, int6
     for (size_t i = 0; i < n; i++) {
         emitter->batch[i].key = load_key(emitter, keys[i]);
         emitter->batch[i].hash = tqi_key_hash(&emitter->batch[i].key);
-        count(emitter, emitter->batch[i].hash, value, (tq_slice){NULL, 0});
+        tqi_account_pair(emitter->spec, emitter->batch[i].hash, value, (tq_slice){NULL, 0}, &emitter->emitted);
     }
     return n;
 }

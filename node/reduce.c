@@ -1,6 +1,5 @@
 #include "node/reduce.h"
 
-#include "common/account.h"
 #include "common/error.h"
 #include "common/fault.h"
 #include "node/table.h"
@@ -17,16 +16,6 @@ static tqi_key load_key(tq_slice key)
     /* Pages have slack behind them, wherever they lie. */
     return key.size > TQI_KEY_INLINE ? tqi_key_borrow_long(key.data, key.size)
                                      : tqi_key_load_padded(key.data, key.size);
-}
-
-static void count(const tqi_spec *spec, const tqi_record *record, tq_account *account)
-{
-    if (spec->combine == TQ_SUM)
-        tqi_account_sum(account, record->hash, (uint64_t)record->number);
-    else if (spec->shape.type == TQ_I64)
-        tqi_account_record(account, record->hash, tqi_hash_short((uint64_t)record->number, 0, sizeof record->number));
-    else
-        tqi_account_record(account, record->hash, tqi_hash(record->value.data, record->value.size));
 }
 
 /* Up to TQI_BATCH records from *at on. */
@@ -62,7 +51,7 @@ static tq_status merge_page(tqi_table *table, const uint8_t *page, tq_account *a
             return tqi_fail(error, TQ_E_MEMORY, "no memory to reduce partition %" PRIu32 " (see --memory)",
                             header.partition);
         for (size_t i = 0; i < n; i++)
-            count(table->spec, &records[i], account);
+            tqi_account_pair(table->spec, records[i].hash, records[i].number, records[i].value, account);
     }
     if (at != end || total != header.records)
         return tqi_fail(error, TQ_E_ACCOUNT, "a page of partition %" PRIu32 " is malformed", header.partition);

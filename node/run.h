@@ -4,6 +4,7 @@
 #ifndef TQI_RUN_H
 #define TQI_RUN_H
 
+#include "common/account.h"
 #include "node/entry.h"
 #include "node/spec.h"
 
@@ -38,7 +39,20 @@ tq_status tqi_run_build(tqi_run_builder *builder, const tqi_entry *entries, size
 
 void tqi_run_free(const tqi_spec *spec, tqi_run *run);
 
-/* Add an entry to an account, as the job's combiner has it. */
+/* Add a pair as it was emitted, or as a page has it, to an account, as the job's combiner has it: number is the value of
+ * TQ_I64 pairs, value that of others. */
+static inline void tqi_account_pair(const tqi_spec *spec, uint64_t hash, int64_t number, tq_slice value,
+                                    tq_account *account)
+{
+    if (spec->combine == TQ_SUM)
+        tqi_account_sum(account, hash, (uint64_t)number);
+    else if (spec->shape.type == TQ_I64)
+        tqi_account_record(account, hash, tqi_hash_short((uint64_t)number, 0, sizeof number));
+    else
+        tqi_account_record(account, hash, tqi_hash(value.data, value.size));
+}
+
+/* The same for an entry, whose value has another shape when it is a row. */
 void tqi_account_entry(const tqi_spec *spec, const tqi_value_shape *shape, const tqi_entry *entry, tq_account *account);
 
 #endif
