@@ -165,17 +165,27 @@ tq_status tqi_comm_broadcast(const tqi_comm *comm, int root, char **bytes, size_
     return status;
 }
 
-tq_status tqi_comm_sum(const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error)
+static tq_status reduce_all(const tqi_comm *comm, uint64_t *numbers, int n, MPI_Op op, tq_error *error)
 {
     MPI_Request request;
     int code;
 
     if (comm->size == 1)
         return TQ_OK;
-    code = MPI_Iallreduce(MPI_IN_PLACE, numbers, n, MPI_UINT64_T, MPI_SUM, comm->collective, &request);
+    code = MPI_Iallreduce(MPI_IN_PLACE, numbers, n, MPI_UINT64_T, op, comm->collective, &request);
     if (code != MPI_SUCCESS)
         return tqi_mpi_check(code, "MPI_Iallreduce", error);
     return tqi_comm_wait(&request, "MPI_Iallreduce", error);
+}
+
+tq_status tqi_comm_sum(const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error)
+{
+    return reduce_all(comm, numbers, n, MPI_SUM, error);
+}
+
+tq_status tqi_comm_max(const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error)
+{
+    return reduce_all(comm, numbers, n, MPI_MAX, error);
 }
 
 tq_status tqi_comm_sum_before(const tqi_comm *comm, uint64_t mine, uint64_t *before, tq_error *error)

@@ -47,8 +47,9 @@ tq_status tqi_comm_wait(MPI_Request *request, const char *what, tq_error *error)
 /* Rank 0's bytes on every rank. *bytes is malloc'ed on the others. */
 tq_status tqi_comm_broadcast(const tqi_comm *comm, int root, char **bytes, size_t *size, tq_error *error);
 
-/* Element-wise sums of n numbers, in place. */
+/* Element-wise sums, or the largest, of n numbers, in place. */
 tq_status tqi_comm_sum(const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error);
+tq_status tqi_comm_max(const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error);
 
 /* The sum of mine over all lower ranks. */
 tq_status tqi_comm_sum_before(const tqi_comm *comm, uint64_t mine, uint64_t *before, tq_error *error);

@@ -113,7 +113,9 @@ tq_status tqi_exchange_add(tqi_exchange *exchange, tqi_run *run, tq_error *error
 {
     tq_status status = TQ_OK;
 
-    if (exchange->comm->size == 1)
+    int owner_of_first;
+    bool one_rank = pages_of_one_rank(exchange, run->data, run->bytes, &owner_of_first) == run->bytes;
+    if (exchange->comm->size == 1 || (one_rank && owner_of_first == exchange->comm->rank))
         return tqi_store_take_run(exchange->store, run, error);
     struct shared_run *owner = malloc(sizeof *owner);
     if (!owner) {

@@ -67,7 +67,7 @@ tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *exe
     job->executor = executor;
     job->runs_end = &job->runs;
     job->exchange.request = MPI_REQUEST_NULL;
-    job->store.spill = -1;
+    job->store.spill = job->results.spill = -1;
     job->writing = (tqi_writing){.receiving = MPI_REQUEST_NULL, .sends = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
     tqi_error_clear(&job->error);
     tqi_error_clear(&job->not_runnable);
@@ -129,7 +129,26 @@ static void free_workings(tqi_job *job)
     job->runs_end = &job->runs;
     tqi_exchange_free(&job->exchange);
     tqi_store_free(&job->store);
+    tqi_store_free(&job->results);
+    job->final = NULL;
     tqi_rows_free(&job->splitters);
+    for (int i = 0; i < TQ_MAX_WORKERS; i++) {
+        if (job->reducers[i])
+            tqi_reducer_free(job->reducers[i]);
+        free(job->reducers[i]);
+        job->reducers[i] = NULL;
+    }
+    for (int i = 0; i < TQ_MAX_WORKERS; i++) {
+        if (job->scratch[i])
+            tqi_rows_free(job->scratch[i]);
+        free(job->scratch[i]);
+        job->scratch[i] = NULL;
+    }
+    while (job->n_spares)
+        tqi_text_free(&job->spares[--job->n_spares]);
+    if (job->pool_open)
+        tqi_pool_free(&job->pool);
+    job->pool_open = false;
     tqi_control_free(&job->control);
     tqi_inputs_free(&job->inputs);
     if (job->output_open)
@@ -300,10 +319,11 @@ static tq_status map_and_shuffle(tqi_job *job)
     return finish_phases(job, TQ_PHASE_MAP, TQ_PHASE_SHUFFLE);
 }
 
+/* The pages of the shuffle, and what they were reduced with, are not needed any more. */
 static void free_shuffle(tqi_job *job)
 {
     job->rounds += job->exchange.rounds;
-    job->spilled += job->store.spilled;
+    job->spilled += job->store.spilled + job->results.spilled;
     tqi_exchange_free(&job->exchange);
     tqi_store_free(&job->store);
 }
@@ -320,6 +340,7 @@ static tq_status reduce(tqi_job *job)
         status = take_step(job, "reduce", tqi_account_check_reduced);
     if (!status)
         status = finish_phases(job, TQ_PHASE_REDUCE, TQ_PHASE_REDUCE);
+    tqi_reduce_end(job);
     free_shuffle(job);
     return status;
 }
@@ -328,20 +349,16 @@ static tq_status order(tqi_job *job)
 {
     tq_status status;
 
-    if (!tqi_order_needed(job)) {
-        job->ordered = job->result;
-        return take_step(job, "write", tqi_account_check_ordered);
-    }
+    if (!tqi_order_needed(job))
+        return TQ_OK;
     status = take_step(job, "write", tqi_order_start);
     if (!status)
         status = run_phase(job, "write", &job->exchange, tqi_route_step);
     if (!status)
-        status = take_step(job, "write", tqi_sort_start);
-    if (!status)
-        status = run_phase(job, "write", NULL, tqi_sort_step);
-    if (!status)
-        status = take_step(job, "write", tqi_account_check_ordered);
-    free_shuffle(job);
+        status = take_step(job, "write", tqi_order_end);
+    job->rounds += job->exchange.rounds;
+    job->spilled += job->store.spilled;
+    tqi_exchange_free(&job->exchange);
     return status;
 }
 
@@ -362,6 +379,8 @@ static tq_status order_and_write(tqi_job *job)
         status = take_step(job, "write", tqi_write_start);
     if (!status)
         status = run_phase(job, "write", NULL, tqi_write_step);
+    if (!status)
+        status = take_step(job, "write", tqi_account_check_ordered);
     if (!status)
         status = take_step(job, "write", tqi_account_check_written);
     if (!status)

@@ -3,8 +3,8 @@
  * Who may touch what:
  *   the engine    everything, but what is listed below.
  *   workers       the one tqi_work they were given; their own mapper state (mappers[worker index]); spec, inputs and
- *                 the store after it was sealed (read only); parts[part] of the part that their work names;
- *                 tqi_job_deliver.
+ *                 their own reducer and scratch; the stores after they were sealed (read only); parts[part] of the part that
+ *                 their work names; tqi_job_deliver.
  *   any thread    cancel, tqi_job_wake, the hub; and once the future is final, the results.
  * lock guards the list of runs and awake, nothing else. */
 #ifndef TQI_JOB_H
@@ -24,14 +24,25 @@
 
 typedef struct tqi_job tqi_job;
 
-/* Pages beyond this part of the budget are spilled. */
-enum { TQI_STORE_PART = 4 };
-
 /* What a worker keeps from one piece of input to the next. */
 typedef struct tqi_mapper {
     tq_emitter emitter;
     tqi_reader reader;
 } tqi_mapper;
+
+/* How the budget is divided: see mpi/memory.c. All in bytes. */
+typedef struct tqi_shares {
+    uint64_t block;   /* of a page that a worker writes */
+    uint64_t worker;  /* pages of one worker while it maps */
+    uint64_t early;   /* of one worker, to combine at once */
+    uint64_t piece;   /* of input that is read at once */
+    uint64_t runs;    /* pages on their way to the engine, from which on workers wait */
+    uint64_t queue;   /* pages that wait to be sent, from which on no input is read */
+    uint64_t store;   /* pages in memory, of the input and of the result each; more are spilled */
+    uint64_t table;   /* of one worker that reduces */
+} tqi_shares;
+
+enum { TQI_SPARES = 8 };
 
 /* One task of the pool. The engine fills it, a worker runs it, the engine reaps it. */
 typedef struct tqi_work {
@@ -50,8 +61,9 @@ typedef struct tqi_work {
     tqi_mapper *mapper;           /* flush */
     uint32_t part;                /* reduce, route, sort, format, count */
     tqi_text text;                /* format, write */
-    tq_account shuffled, reduced; /* reduce */
-    tq_account account;           /* of the rows it made or wrote */
+    tqi_reduce_account reduced;   /* reduce */
+    tq_account account;           /* of the rows it routed, or wrote, */
+    tq_account loaded, dropped;   /* that it loaded, and of those that are behind the limit */
 } tqi_work;
 
 /* The map phase's own state. */
@@ -61,8 +73,6 @@ typedef struct tqi_mapping {
     tqi_chunk *chunk;     /* or a chunk that no task has yet */
     bool asking;          /* rank 0 may have more */
     bool flushing;        /* the tasks that empty the tables are started */
-    uint64_t piece_bytes; /* of input for one task */
-    uint64_t queue_bound; /* bytes waiting in the exchange from which on no task is started */
 } tqi_mapping;
 
 /* The text of one part, between the task that made it and the one that writes or sends it. */
@@ -107,26 +117,39 @@ struct tqi_job {
 
     tqi_spec spec, order_spec; /* order_spec: the partitions of the second exchange */
     tqi_budget budget;
+    tqi_pool pool;
+    bool pool_open;
+    tqi_shares shares;
     tqi_inputs inputs;
     bool shipped; /* rank 0 reads, the others are sent chunks */
     tqi_range first_share;
     tqi_feeder *feeder;
     tqi_control control;
     tqi_mapping mapping;
-    tqi_store store;
+    tqi_store store;     /* what came through the exchange: pages of the shuffle, then rows by ranges */
     tqi_exchange exchange;
+    tqi_store results;   /* rows by partition, as they were reduced */
+    bool reducing;       /* delivered runs belong to results, not into the exchange */
     tqi_output output; /* rank 0 */
     bool output_open;
 
     tqi_work **works;
     int n_works, works_used;
+    tqi_text spares[TQI_SPARES]; /* memory of texts that are written, for the next */
+    int n_spares;
     tqi_mapper *mappers[TQ_MAX_WORKERS];
-    tqi_rows *parts;             /* the rows of each own partition, in order at last */
+    tqi_reducer *reducers[TQ_MAX_WORKERS];
+    tqi_store *final;            /* results, or store: the parts that are written */
+    const tqi_spec *final_spec;
+    tqi_rows *scratch[TQ_MAX_WORKERS]; /* of each worker, for the rows of which it makes text */
+    tqi_rows *parts;             /* the rows of each part, if this rank keeps them */
     uint32_t n_parts, next_part; /* next_part: the first without a task in this phase */
     tqi_rows splitters;
     tqi_part_text *texts;
     tqi_writing writing;
-    uint64_t *first_row; /* n_parts + 1: the number of each part's first row */
+    uint64_t *first_row; /* n_parts + 1: the number of each part's first row, without those behind the limit */
+    uint64_t all_workers; /* of all ranks */
+    uint64_t range_bytes; /* rank 0's share for a range, so that all ranks choose the same number of ranges */
 
     tqi_rank_progress counts;
     double reported_at;
@@ -166,7 +189,7 @@ void tqi_job_wake(void *owner);
 /* Hand a finished run to the engine. owner is a tqi_job. Workers; waits while the engine is far behind. */
 void tqi_job_deliver(void *owner, tqi_run *run);
 
-/* Move delivered runs into the exchange. Returns whether there was one. */
+/* Move delivered runs into the exchange or, while reducing, to the results. Returns whether there was one. */
 bool tqi_job_take_runs(tqi_job *job);
 
 /* Sleep until something may have happened. *rest_us grows from call to call; the caller sets it to 0 when something
@@ -192,16 +215,24 @@ bool tqi_map_step(tqi_job *job, tqi_vote *vote);
 void tqi_map_end(tqi_job *job);
 tq_status tqi_reduce_start(tqi_job *job, tq_error *error);
 bool tqi_reduce_step(tqi_job *job, tqi_vote *vote);
-/* Ordering over ranks: choose splitters (collective, waits), route rows, sort ranges. */
+void tqi_reduce_end(tqi_job *job);
+/* Ordering over ranks: choose splitters (collective, waits), route rows to their ranges. */
 bool tqi_order_needed(const tqi_job *job);
 tq_status tqi_order_start(tqi_job *job, tq_error *error);
 bool tqi_route_step(tqi_job *job, tqi_vote *vote);
-tq_status tqi_sort_start(tqi_job *job, tq_error *error);
-bool tqi_sort_step(tqi_job *job, tqi_vote *vote);
+tq_status tqi_order_end(tqi_job *job, tq_error *error);
 tq_status tqi_write_start(tqi_job *job, tq_error *error);
 bool tqi_write_step(tqi_job *job, tqi_vote *vote);
 /* Complete this rank's sends of text; the job is ending early. */
 void tqi_write_abandon(tqi_job *job);
+
+/* ---- mpi/memory.c ---- */
+
+/* Divide the budget among this rank's workers and buffers; spec.partitions is known. */
+void tqi_share_memory(tqi_job *job);
+
+/* The rows that one task may sort at once. */
+uint64_t tqi_range_bytes(const tqi_job *job);
 
 /* ---- mpi/job.c ---- */
 

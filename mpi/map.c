@@ -10,22 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LARGEST_TABLE = 4 << 20, SMALLEST_PIECE = 64 << 10 };
-static const uint64_t MOST_QUEUED_BYTES = 256 << 20;
-
-/* The largest table of a worker: an eighth of the budget, or of this rank's part of the host's memory, for all workers
- * together, and never more than what is still worth the walk through memory. */
-static size_t most_entries(const tqi_job *job)
-{
-    uint64_t memory = job->budget.limit;
-    int workers = tq_executor_workers(job->executor);
-
-    if (!memory)
-        memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / (uint64_t)job->comm->host_ranks;
-    uint64_t entries = memory / 8 / (uint64_t)(workers ? workers : 1) / TQI_ENTRY_COST;
-    return (size_t)(entries < 1024 ? 1024 : entries > LARGEST_TABLE ? LARGEST_TABLE : entries);
-}
-
 /* The mapper's state of a worker. Only one task at a time runs with one index, so nobody else creates it. */
 static tqi_mapper *mapper_of(tqi_work *work, int worker)
 {
@@ -40,7 +24,7 @@ static tqi_mapper *mapper_of(tqi_work *work, int worker)
         return NULL;
     }
     tqi_reader_init(&mapper->reader, &job->budget);
-    if (tqi_emitter_init(&mapper->emitter, &job->spec, worker, tqi_job_deliver, job, &job->stop, most_entries(job))) {
+    if (tqi_emitter_init(&mapper->emitter, &job->spec, worker, tqi_job_deliver, job, &job->stop, job->shares.early)) {
         work->error = mapper->emitter.error;
         free(mapper);
         return NULL;
@@ -100,21 +84,6 @@ static void done(tqi_job *job, tqi_work *work)
     map->records += work->records;
 }
 
-/* How much input is read at once, and how much may wait to be sent before no more is read. Both shrink with the budget.
- */
-static void set_bounds(tqi_job *job)
-{
-    uint64_t workers = (uint64_t)tq_executor_workers(job->executor), memory = job->budget.limit;
-    uint64_t piece = memory / 16 / (workers ? workers : 1) & ~(uint64_t)(SMALLEST_PIECE - 1);
-
-    job->mapping.piece_bytes = TQI_PIECE_BYTES;
-    job->mapping.queue_bound = MOST_QUEUED_BYTES;
-    if (memory && piece < TQI_PIECE_BYTES)
-        job->mapping.piece_bytes = piece < SMALLEST_PIECE ? SMALLEST_PIECE : piece;
-    if (memory && memory / 16 < MOST_QUEUED_BYTES)
-        job->mapping.queue_bound = memory / 16;
-}
-
 tq_status tqi_map_start(tqi_job *job, tq_error *error)
 {
     tqi_mapping *mapping = &job->mapping;
@@ -122,7 +91,10 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
 
     *mapping = (tqi_mapping){.share = job->first_share, .asking = true};
     job->counts.phase[TQ_PHASE_MAP].total = job->first_share.count;
-    set_bounds(job);
+    tqi_share_memory(job);
+    tqi_pool_init(&job->pool, &job->budget, job->shares.block);
+    job->pool_open = true;
+    job->spec.pool = &job->pool;
     if (job->comm->rank == 0 && job->shipped) {
         bool threaded = tq_executor_workers(job->executor) > 0;
         tq_status status = tqi_feeder_start(&job->inputs, job->spec.records, &job->budget, threaded, tqi_job_wake, job,
@@ -134,7 +106,7 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
     } else if (job->comm->rank == 0) {
         tqi_hub_set_total(job->hub, TQ_PHASE_MAP, job->inputs.splits, job->inputs.bytes);
     }
-    tq_status status = tqi_store_init(&job->store, &job->spec, asked->memory_bytes / TQI_STORE_PART, asked->tmpdir);
+    tq_status status = tqi_store_init(&job->store, &job->spec, job->shares.store, asked->tmpdir);
     if (!status)
         status = tqi_exchange_init(&job->exchange, job->comm, &job->spec, &job->store, job->spec.own_partitions,
                                    asked->round_bytes);
@@ -153,8 +125,8 @@ static void start_piece(tqi_job *job)
     work->file = &job->inputs.files[file];
     work->begin = begin + mapping->offset;
     work->end = end;
-    if (work->end - work->begin > mapping->piece_bytes)
-        work->end = work->begin + mapping->piece_bytes;
+    if (work->end - work->begin > job->shares.piece)
+        work->end = work->begin + job->shares.piece;
     mapping->offset = work->end - begin;
     work->ends_split = work->end == end;
     if (work->ends_split) {
@@ -212,7 +184,7 @@ static bool dispatch(tqi_job *job)
     bool started = false;
 
     while (job->works_used < tqi_work_limit(job) && !job->error.status &&
-           job->exchange.queued <= mapping->queue_bound) {
+           job->exchange.queued <= job->shares.queue) {
         if (mapping->chunk)
             start_chunk(job);
         else if (mapping->share.count > 0)
@@ -281,7 +253,7 @@ void tqi_map_end(tqi_job *job)
             continue;
         tqi_account_add(&job->emitted, &mapper->emitter.emitted);
         tqi_account_add(&job->flushed, &mapper->emitter.flushed);
-        job->merged_mapping += mapper->emitter.table.merged;
+        job->merged_mapping += tqi_emitter_merged(&mapper->emitter);
         tqi_emitter_free(&mapper->emitter);
         tqi_reader_free(&mapper->reader);
         free(mapper);

@@ -1,5 +1,6 @@
-/* Ordering the rows over all ranks: a sample decides the ranges, the rows travel through a second exchange, and each
- * range is sorted by a task. Also the way to gather all rows on rank 0: then it owns every range. */
+/* Ordering the rows over all ranks: a sample decides the ranges, and the rows travel through a second exchange. Each
+ * range is sorted when it is written (mpi/write.c). Also the way to gather all rows on rank 0: then it owns every
+ * range. */
 #include "mpi/job.h"
 
 #include "common/account.h"
@@ -9,6 +10,7 @@
 
 /* So few rows are not worth spreading: they all go to the first range. */
 static const uint64_t FEW_ROWS = 4096;
+enum { RANGES_PER_WORKER = 8, MOST_RANGES = 1 << 16 };
 
 bool tqi_order_needed(const tqi_job *job)
 {
@@ -17,14 +19,26 @@ bool tqi_order_needed(const tqi_job *job)
     return job->spec.order != TQ_ORDER_NONE || gather;
 }
 
-/* The number of rows on all ranks. */
-static tq_status count_rows(tqi_job *job, uint64_t *mine, tq_error *error)
+/* Rows and bytes of their pages, on all ranks. */
+static tq_status count_rows(tqi_job *job, uint64_t *bytes, tq_error *error)
 {
-    *mine = 0;
-    for (uint32_t p = 0; p < job->n_parts; p++)
-        *mine += job->parts[p].n;
-    job->total_rows = *mine;
-    return tqi_comm_sum(job->comm, &job->total_rows, 1, error);
+    uint64_t numbers[2] = {job->results.records, job->results.bytes};
+    tq_status status = tqi_comm_sum(job->comm, numbers, 2, error);
+
+    job->total_rows = numbers[0];
+    *bytes = numbers[1];
+    return status;
+}
+
+/* How many ranges a rank gets: some for each worker, so that they can be sorted at the same time, and so many that each
+ * of them fits what may be sorted at once. */
+static uint32_t ranges_per_rank(const tqi_job *job, uint64_t bytes)
+{
+    uint64_t memory = job->total_rows * sizeof(tqi_entry) + bytes, ranks = (uint64_t)job->comm->size;
+    uint64_t each = memory / ranks / job->range_bytes + 1, least = RANGES_PER_WORKER * job->all_workers / ranks + 1;
+
+    each = each < least ? least : each;
+    return (uint32_t)(each > MOST_RANGES ? MOST_RANGES : each);
 }
 
 /* Rank 0: the splitters from what all ranks sent, as a page in malloc'ed memory. */
@@ -44,11 +58,11 @@ static tq_status choose(tqi_job *job, const char *pages, size_t size, char **cho
             tqi_rows_free(&samples);
             return tqi_fail(error, TQ_E_ACCOUNT, "%s (a sample of keys)", broken);
         }
-        status = tqi_rows_append_page(&samples, &job->spec.result_shape, page);
+        status = tqi_rows_append_page(&samples, &job->spec.result_shape, page, false);
         at += TQI_PAGE_HEADER + (size_t)tqi_page_read_header(page).payload;
     }
     if (!status)
-        status = tqi_order_choose(&job->spec, &samples, job->spec.partitions, &run);
+        status = tqi_order_choose(&job->spec, &samples, job->order_spec.partitions, &run);
     tqi_rows_free(&samples);
     *chosen_size = run ? run->bytes : 0;
     *chosen = malloc(*chosen_size + 1);
@@ -60,18 +74,39 @@ static tq_status choose(tqi_job *job, const char *pages, size_t size, char **cho
     return status;
 }
 
+/* This rank's samples, of the same density as everybody's. */
+static tq_status sample(tqi_job *job, tqi_run **run, tq_error *error)
+{
+    tqi_sampler *samplers[TQ_MAX_WORKERS];
+    uint64_t step = 0, rows = job->results.records;
+    uint64_t wanted = TQI_SAMPLES_PER_RANGE * (uint64_t)job->order_spec.partitions;
+    int n = 0;
+
+    for (int i = 0; i < TQ_MAX_WORKERS; i++)
+        if (job->reducers[i])
+            samplers[n++] = &job->reducers[i]->sampler;
+    for (int i = 0; i < n; i++)
+        step = samplers[i]->step > step ? samplers[i]->step : step;
+    tq_status status = tqi_comm_max(job->comm, &step, 1, error);
+    if (status)
+        return status;
+    for (int i = 0; i < n; i++)
+        tqi_sampler_thin(samplers[i], step);
+    wanted = (uint64_t)((double)wanted * (double)rows / (double)job->total_rows) + 1;
+    if (tqi_order_sample(&job->spec, samplers, n, wanted, run))
+        tqi_fail(error, TQ_E_MEMORY, "no memory for a sample of the keys (see --memory)");
+    return error->status;
+}
+
 /* Splitters for everybody. Each step is agreed on, so that nobody waits for somebody who failed. */
-static tq_status make_splitters(tqi_job *job, uint64_t rows, tq_error *error)
+static tq_status make_splitters(tqi_job *job, tq_error *error)
 {
     char *samples = NULL, *chosen = NULL;
     size_t samples_size = 0, chosen_size = 0;
     tqi_run *mine = NULL;
-    uint64_t wanted =
-        (uint64_t)((double)TQI_SAMPLES_PER_RANGE * job->spec.partitions * (double)rows / (double)job->total_rows) + 1;
 
-    if (tqi_order_sample(&job->spec, job->parts, job->n_parts, wanted, &mine))
-        tqi_fail(error, TQ_E_MEMORY, "no memory for a sample of the keys (see --memory)");
-    tq_status status = tqi_comm_agree(job->comm, error);
+    sample(job, &mine, error);
+    tq_status status = tqi_pulse_broken(error) ? error->status : tqi_comm_agree(job->comm, error);
     if (!status)
         status = tqi_comm_gather(job->comm, mine ? mine->data : NULL, mine ? mine->bytes : 0, &samples, &samples_size,
                                  error);
@@ -85,83 +120,93 @@ static tq_status make_splitters(tqi_job *job, uint64_t rows, tq_error *error)
     if (!status)
         status = tqi_comm_broadcast(job->comm, 0, &chosen, &chosen_size, error);
     if (!status && chosen_size > 0 &&
-        tqi_rows_append_page(&job->splitters, &job->spec.result_shape, (const uint8_t *)chosen))
+        tqi_rows_append_page(&job->splitters, &job->spec.result_shape, (const uint8_t *)chosen, false))
         tqi_fail(error, TQ_E_MEMORY, "no memory for the ranges of keys (see --memory)");
     free(chosen);
     return status ? status : tqi_comm_agree(job->comm, error);
 }
 
-/* Who owns the ranges. Returns how many in a row belong to one rank. */
-static uint32_t choose_owners(tqi_job *job)
+/* The ranges and who owns them: each rank the same number, or, to gather, rank 0 all of them. Without an order a range is
+ * a partition. Returns how many in a row belong to one rank. */
+static uint32_t choose_owners(tqi_job *job, uint64_t bytes)
 {
-    bool gather = job->description.output == TQ_OUTPUT_GATHER;
+    tqi_spec *spec = &job->order_spec;
 
-    job->order_spec = job->spec;
-    job->order_spec.shape = job->spec.result_shape;
-    if (gather) {
-        job->order_spec.first_partition = 0;
-        job->order_spec.own_partitions = job->comm->rank == 0 ? job->spec.partitions : 0;
+    *spec = job->spec;
+    spec->shape = job->spec.result_shape;
+    if (job->spec.order != TQ_ORDER_NONE) {
+        spec->own_partitions = ranges_per_rank(job, bytes);
+        spec->partitions = spec->own_partitions * (uint32_t)job->comm->size;
+        spec->first_partition = spec->own_partitions * (uint32_t)job->comm->rank;
     }
-    return gather ? job->spec.partitions : job->spec.own_partitions;
+    if (job->description.output != TQ_OUTPUT_GATHER)
+        return spec->own_partitions;
+    spec->first_partition = 0;
+    spec->own_partitions = job->comm->rank == 0 ? spec->partitions : 0;
+    return spec->partitions;
 }
 
 tq_status tqi_order_start(tqi_job *job, tq_error *error)
 {
-    uint64_t rows;
-    tq_status status = count_rows(job, &rows, error);
+    uint64_t bytes;
+    tq_status status = count_rows(job, &bytes, error);
 
     tqi_rows_init(&job->splitters, &job->budget);
-    if (!status && job->spec.order != TQ_ORDER_NONE && job->total_rows > FEW_ROWS)
-        status = make_splitters(job, rows, error);
     if (status)
         return status;
-    uint32_t parts_per_rank = choose_owners(job);
+    uint32_t parts_per_rank = choose_owners(job, bytes);
+    if (job->spec.order != TQ_ORDER_NONE && job->total_rows > FEW_ROWS)
+        status = make_splitters(job, error);
+    if (!status)
+        status = tqi_store_seal(&job->results, error);
+    if (status)
+        return status;
     job->next_part = 0;
-    status = tqi_store_init(&job->store, &job->order_spec, job->description.memory_bytes / TQI_STORE_PART,
-                            job->description.tmpdir);
+    status = tqi_store_init(&job->store, &job->order_spec, job->shares.store, job->description.tmpdir);
     if (!status)
         status = tqi_exchange_init(&job->exchange, job->comm, &job->order_spec, &job->store, parts_per_rank,
                                    job->description.round_bytes);
     return status ? tqi_fail_memory(error, 0, "ordering the rows") : TQ_OK;
 }
 
-/* One part's rows on their way. Without an order a part stays together, and so keeps the order it has. */
-static tq_status route(tqi_work *work, tqi_rows *rows, tqi_run **run)
+/* The rows of one page on their way. Without an order they stay in their partition, in the order that they have. */
+static tq_status route_page(tqi_work *work, const uint8_t *page, tqi_run **run)
 {
     tqi_job *job = work->job;
-    tqi_run_builder builder;
+    uint32_t partition = tqi_page_read_header(page).partition;
+    tqi_rows rows;
 
-    if (job->spec.order != TQ_ORDER_NONE)
-        return tqi_order_route(&job->spec, rows, &job->splitters, &work->account, run);
-    *run = NULL;
-    if (rows->n == 0)
-        return TQ_OK;
-    uint32_t *parts = tqi_budget_alloc(&job->budget, rows->n * sizeof *parts);
-    tq_status status = tqi_run_builder_init(&builder, &job->spec, &job->spec.result_shape, job->spec.partitions);
-    for (size_t i = 0; parts && i < rows->n; i++)
-        parts[i] = job->spec.first_partition + work->part;
-    if (parts && !status)
-        status = tqi_run_build(&builder, rows->entries, rows->n, parts, &work->account, run);
-    tqi_run_builder_free(&builder);
-    tqi_budget_free(&job->budget, parts, rows->n * sizeof *parts);
-    return parts ? status : TQ_E_MEMORY;
+    tqi_rows_init(&rows, &job->budget);
+    tq_status status = tqi_rows_append_page(&rows, &job->spec.result_shape, page, true);
+    if (!status && job->spec.order != TQ_ORDER_NONE)
+        status = tqi_order_route(&job->order_spec, &rows, &job->splitters, &work->account, run);
+    else if (!status)
+        status = tqi_run_build_one(&job->spec, &job->spec.result_shape, partition, rows.entries, rows.n, &work->account,
+                                   run);
+    tqi_rows_free(&rows);
+    return status;
 }
 
 static void route_part(tqi_work *work, int worker)
 {
     tqi_job *job = work->job;
-    tqi_run *run;
+    tqi_page_buffer buffer = {0};
 
     (void)worker;
-    if (atomic_load_explicit(&job->stop, memory_order_relaxed))
-        return;
-    if (route(work, &job->parts[work->part], &run)) {
-        tqi_fail(&work->error, TQ_E_MEMORY, "no memory to order the rows (see --memory)");
-        return;
+    for (size_t i = 0; i < job->results.parts[work->part].n && !work->error.status; i++) {
+        const uint8_t *page;
+        tqi_run *run = NULL;
+
+        if (atomic_load_explicit(&job->stop, memory_order_relaxed) ||
+            tqi_store_page(&job->results, work->part, i, &buffer, &page, &work->error))
+            break;
+        if (route_page(work, page, &run))
+            tqi_fail(&work->error, TQ_E_MEMORY, "no memory to order the rows (see --memory)");
+        else if (run)
+            tqi_job_deliver(job, run);
     }
-    tqi_rows_free(&job->parts[work->part]);
-    if (run)
-        tqi_job_deliver(job, run);
+    tqi_store_drop(&job->results, work->part);
+    free(buffer.memory);
 }
 
 static void routed(tqi_job *job, tqi_work *work)
@@ -181,65 +226,11 @@ bool tqi_route_step(tqi_job *job, tqi_vote *vote)
     return moved;
 }
 
-/* ---- Sorting the ranges ---- */
-
-static tq_status collect(const tqi_job *job, uint32_t part, tqi_rows *rows, tq_error *error)
+tq_status tqi_order_end(tqi_job *job, tq_error *error)
 {
-    tqi_page_buffer buffer = {0};
-    tq_status status = TQ_OK;
-
-    for (size_t i = 0; i < job->store.parts[part].n && !status; i++) {
-        const uint8_t *page;
-
-        status = tqi_store_page(&job->store, part, i, &buffer, &page, error);
-        if (status)
-            break;
-        status = tqi_rows_append_page(rows, &job->order_spec.shape, page);
-        if (status == TQ_E_MEMORY)
-            tqi_fail(error, status, "no memory for the rows of the result (see --memory)");
-        else if (status)
-            tqi_fail(error, status, "a page of rows is malformed");
-    }
-    free(buffer.memory);
-    return status;
-}
-
-static void sort_part(tqi_work *work, int worker)
-{
-    tqi_job *job = work->job;
-    tqi_rows *rows = &job->parts[work->part];
-
-    (void)worker;
-    if (atomic_load_explicit(&job->stop, memory_order_relaxed) || collect(job, work->part, rows, &work->error))
-        return;
-    if (job->spec.order != TQ_ORDER_NONE)
-        tqi_rows_sort(rows, job->spec.order, &job->order_spec.shape);
-    for (size_t i = 0; i < rows->n; i++)
-        tqi_account_entry(&job->order_spec, &job->order_spec.shape, &rows->entries[i], &work->account);
-}
-
-static void sorted(tqi_job *job, tqi_work *work)
-{
-    tqi_account_add(&job->ordered, &work->account);
-}
-
-tq_status tqi_sort_start(tqi_job *job, tq_error *error)
-{
-    free(job->parts);
     tqi_rows_free(&job->splitters);
-    job->next_part = 0;
-    job->n_parts = job->order_spec.own_partitions;
-    job->parts = calloc(job->n_parts + 1, sizeof *job->parts);
-    if (!job->parts) {
-        job->n_parts = 0;
-        return tqi_fail_memory(error, 0, "the rows");
-    }
-    for (uint32_t p = 0; p < job->n_parts; p++)
-        tqi_rows_init(&job->parts[p], &job->budget);
+    tqi_store_free(&job->results);
+    job->final = &job->store;
+    job->final_spec = &job->order_spec;
     return tqi_store_seal(&job->store, error);
-}
-
-bool tqi_sort_step(tqi_job *job, tqi_vote *vote)
-{
-    return tqi_step_parts(job, vote, sort_part, sorted);
 }

@@ -8,7 +8,7 @@
 
 /* Partitions: so many that one fits a cache when it is reduced, and that each rank has some to balance with. A small
  * input needs few; how much a stream holds is not known. */
-enum { MANY_PARTITIONS = 128, FEWEST_PER_RANK = 4, MOST_PARTITIONS = 16384 };
+enum { MANY_PARTITIONS = 512, STREAM_PARTITIONS = 256, FEWEST_PER_RANK = 4, MOST_PARTITIONS = 16384 };
 static const uint64_t BYTES_PER_PARTITION = 64 << 20, SMALL_BYTES_PER_PARTITION = 256 << 10;
 
 /* What must be the same on all ranks, travelling as it is, with the packed inputs behind it. */
@@ -17,6 +17,7 @@ typedef struct plan_header {
     uint64_t parts_per_rank;
     uint64_t round_bytes;
     uint64_t workers;
+    uint64_t range_bytes;
 } plan_header;
 
 /* A hash of those parts of the description which must not differ between ranks. */
@@ -34,7 +35,9 @@ static uint64_t parts_per_rank(const tqi_inputs *inputs, uint64_t ranks)
     uint64_t wanted = inputs->bytes / BYTES_PER_PARTITION, small = inputs->bytes / SMALL_BYTES_PER_PARTITION;
 
     if (wanted < MANY_PARTITIONS)
-        wanted = inputs->streams || small > MANY_PARTITIONS ? MANY_PARTITIONS : small;
+        wanted = small > MANY_PARTITIONS ? MANY_PARTITIONS : small;
+    if (inputs->streams && wanted < STREAM_PARTITIONS)
+        wanted = STREAM_PARTITIONS;
     if (wanted > MOST_PARTITIONS)
         wanted = MOST_PARTITIONS;
     uint64_t each = (wanted + ranks - 1) / ranks;
@@ -55,7 +58,7 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
     if (status)
         return tqi_fail_memory(error, job->inputs.n * sizeof(tqi_file), "the list of files");
     plan_header header = {fingerprint(asked), parts_per_rank(&job->inputs, (uint64_t)job->comm->size),
-                          asked->round_bytes, workers};
+                          asked->round_bytes, workers, tqi_range_bytes(job)};
     *size = sizeof header + packed_size;
     *bytes = malloc(*size);
     if (*bytes)
@@ -72,6 +75,8 @@ static tq_status read_plan(tqi_job *job, const char *bytes, size_t size, plan_he
     if (job->comm->rank != 0 && tqi_inputs_unpack(&job->inputs, bytes + sizeof *header, size - sizeof *header))
         return tqi_fail_memory(error, size, "the list of files");
     job->description.round_bytes = header->round_bytes;
+    job->all_workers = header->workers;
+    job->range_bytes = header->range_bytes;
     return TQ_OK;
 }
 

@@ -5,21 +5,35 @@
 #include "common/error.h"
 #include <stdlib.h>
 
+/* The reducer of a worker. Only one task at a time runs with one index, so nobody else creates it. */
+static tqi_reducer *reducer_of(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+    tqi_reducer *reducer = job->reducers[worker];
+
+    if (reducer)
+        return reducer;
+    reducer = calloc(1, sizeof *reducer);
+    if (!reducer || tqi_reducer_init(reducer, &job->spec, job->shares.table, tqi_job_deliver, job)) {
+        tqi_fail_memory(&work->error, sizeof *reducer, "a worker's table");
+        free(reducer);
+        return NULL;
+    }
+    job->reducers[worker] = reducer;
+    return reducer;
+}
+
 static void reduce_part(tqi_work *work, int worker)
 {
     tqi_job *job = work->job;
-    tqi_reduce_result result;
 
-    (void)worker;
     if (atomic_load_explicit(&job->stop, memory_order_relaxed))
         return;
-    if (tqi_reduce_partition(&job->spec, &job->store, work->part, &result, &work->error))
+    tqi_reducer *reducer = reducer_of(work, worker);
+    if (!reducer)
         return;
-    job->parts[work->part] = result.rows;
-    work->shuffled = result.shuffled;
-    work->reduced = result.reduced;
-    work->account = result.rows_account;
-    work->records = result.merged;
+    tqi_reduce_partition(reducer, &job->store, work->part, &work->reduced, &work->error);
+    tqi_store_drop(&job->store, work->part);
 }
 
 static void done(tqi_job *job, tqi_work *work)
@@ -27,10 +41,10 @@ static void done(tqi_job *job, tqi_work *work)
     tqi_phase_count *reduce = &job->counts.phase[TQ_PHASE_REDUCE];
     const tqi_store_part *part = &job->store.parts[work->part];
 
-    tqi_account_add(&job->shuffled, &work->shuffled);
-    tqi_account_add(&job->reduced, &work->reduced);
-    tqi_account_add(&job->result, &work->account);
-    job->merged_reducing += work->records;
+    tqi_account_add(&job->shuffled, &work->reduced.shuffled);
+    tqi_account_add(&job->reduced, &work->reduced.reduced);
+    tqi_account_add(&job->result, &work->reduced.rows);
+    job->merged_reducing += work->reduced.merged;
     reduce->done++;
     reduce->bytes += part->bytes;
     reduce->records += part->records;
@@ -52,14 +66,12 @@ tq_status tqi_reduce_start(tqi_job *job, tq_error *error)
 
     job->next_part = 0;
     job->n_parts = job->spec.own_partitions;
-    job->parts = calloc(job->n_parts, sizeof *job->parts);
-    if (!job->parts)
-        return tqi_fail_memory(error, job->n_parts * sizeof *job->parts, "the rows");
-    for (uint32_t p = 0; p < job->n_parts; p++)
-        tqi_rows_init(&job->parts[p], &job->budget);
     reduce->total = job->n_parts;
     reduce->bytes_total = job->store.bytes;
     find_hottest(job);
+    job->reducing = true;
+    if (tqi_store_init(&job->results, &job->spec, job->shares.store, job->description.tmpdir))
+        return tqi_fail_memory(error, 0, "the rows");
     return tqi_store_seal(&job->store, error);
 }
 
@@ -91,5 +103,16 @@ bool tqi_step_parts(tqi_job *job, tqi_vote *vote, void (*run)(tqi_work *work, in
 
 bool tqi_reduce_step(tqi_job *job, tqi_vote *vote)
 {
-    return tqi_step_parts(job, vote, reduce_part, done);
+    bool moved = tqi_step_parts(job, vote, reduce_part, done);
+
+    moved |= tqi_job_take_runs(job); /* after looking whether all tasks are over: nothing comes behind these */
+    return moved;
+}
+
+void tqi_reduce_end(tqi_job *job)
+{
+    job->reducing = false;
+    for (int i = 0; i < TQ_MAX_WORKERS; i++)
+        if (job->reducers[i])
+            tqi_table_free(&job->reducers[i]->table); /* what it sampled is still needed */
 }

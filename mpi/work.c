@@ -5,9 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-/* A worker that has produced this much more than the engine has taken waits. */
-static const uint64_t MOST_RUN_BYTES = 64 << 20;
-enum { RUN_PART = 16 }; /* or of the budget */
 /* With one rank the workers wake the engine, and only the clock of a phase needs it now and then; with more, it must
  * also look for messages. */
 enum { LONGEST_REST_US = 1000, LONGEST_REST_ALONE_US = 20000, FIRST_REST_US = 20 };
@@ -43,7 +40,7 @@ tqi_work *tqi_work_new(tqi_job *job, void (*run)(tqi_work *work, int worker))
     work->job = job;
     work->run = run;
     work->used = true;
-    work->text.budget = &job->budget;
+    work->text = job->n_spares ? job->spares[--job->n_spares] : (tqi_text){.budget = &job->budget};
     tqi_error_clear(&work->error);
     job->works_used++;
     return work;
@@ -82,7 +79,12 @@ static void retire(tqi_job *job, tqi_work *work)
     tq_future_wait(work->future, TQ_FOREVER); /* it has returned, so this is short */
     tq_future_release(work->future);
     tqi_chunk_free(work->chunk);
-    tqi_text_free(&work->text);
+    work->text.size = 0;
+    if (work->text.data && job->n_spares < TQI_SPARES)
+        job->spares[job->n_spares++] = work->text;
+    else
+        tqi_text_free(&work->text);
+    work->text = (tqi_text){.budget = &job->budget};
     work->used = false;
     job->works_used--;
 }
@@ -127,11 +129,9 @@ void tqi_job_deliver(void *owner, tqi_run *run)
     tqi_job *job = owner;
     bool inline_engine = tq_executor_workers(job->executor) == 0;
 
-    uint64_t bound = job->budget.limit ? job->budget.limit / RUN_PART : MOST_RUN_BYTES;
-
     run->next = NULL;
     pthread_mutex_lock(&job->lock);
-    while (!inline_engine && job->run_bytes > bound && !atomic_load(&job->stop))
+    while (!inline_engine && job->run_bytes > job->shares.runs && !atomic_load(&job->stop))
         pthread_cond_wait(&job->runs_taken, &job->lock);
     *job->runs_end = run;
     job->runs_end = &run->next;
@@ -158,7 +158,8 @@ bool tqi_job_take_runs(tqi_job *job)
         tqi_error_clear(&error);
         if (job->error.status)
             tqi_run_free(&job->spec, run);
-        else if (tqi_exchange_add(&job->exchange, run, &error))
+        else if (job->reducing ? tqi_store_take_run(&job->results, run, &error)
+                               : tqi_exchange_add(&job->exchange, run, &error))
             tqi_job_fail(job, &error);
         run = next;
     }

@@ -18,31 +18,41 @@ static bool makes_text(const tqi_job *job)
     return job->description.output == TQ_OUTPUT_FILE || job->description.output == TQ_OUTPUT_FD;
 }
 
-/* Rows behind the limit are given up here, and counted, so that the account still closes. */
-static void cut_at_limit(tqi_job *job, uint64_t before)
+/* The number of each part's first row, and of all rows; those behind the limit are not counted. before: the rows of the
+ * ranks before this one. */
+static uint64_t number_rows(tqi_job *job, uint64_t before)
 {
-    for (uint32_t p = 0; p < job->n_parts; p++) {
-        tqi_rows *rows = &job->parts[p];
-        uint64_t left = before < job->spec.limit ? job->spec.limit - before : 0;
-        size_t keep = rows->n < left ? rows->n : (size_t)left;
-
-        before += rows->n;
-        for (size_t i = keep; i < rows->n; i++)
-            tqi_account_entry(&job->spec, &job->spec.result_shape, &rows->entries[i], &job->dropped);
-        rows->n = keep;
-    }
-}
-
-static uint64_t number_rows(tqi_job *job)
-{
-    uint64_t rows = 0;
+    uint64_t rows = 0, limit = job->spec.limit ? job->spec.limit : UINT64_MAX;
 
     for (uint32_t p = 0; p < job->n_parts; p++) {
+        uint64_t left = before + rows < limit ? limit - before - rows : 0, n = job->final->parts[p].records;
+
         job->first_row[p] = rows;
-        rows += job->parts[p].n;
+        rows += n < left ? n : left;
     }
     job->first_row[job->n_parts] = rows;
     return rows;
+}
+
+/* What this rank writes or keeps: its part of the result, ready to be read. */
+static tq_status open_parts(tqi_job *job, tq_error *error)
+{
+    if (!job->final) {
+        job->final = &job->results;
+        job->final_spec = &job->spec;
+        if (tqi_store_seal(&job->results, error))
+            return error->status;
+    }
+    job->next_part = 0;
+    job->n_parts = job->final_spec->own_partitions;
+    job->first_row = calloc((size_t)job->n_parts + 1, sizeof *job->first_row);
+    job->texts = calloc((size_t)job->n_parts + 1, sizeof *job->texts);
+    job->parts = calloc((size_t)job->n_parts + 1, sizeof *job->parts);
+    if (!job->first_row || !job->texts || !job->parts)
+        return tqi_fail_memory(error, job->n_parts * sizeof *job->texts, "the rows");
+    for (uint32_t p = 0; p < job->n_parts; p++)
+        tqi_rows_init(&job->parts[p], &job->budget);
+    return TQ_OK;
 }
 
 tq_status tqi_write_start(tqi_job *job, tq_error *error)
@@ -50,21 +60,13 @@ tq_status tqi_write_start(tqi_job *job, tq_error *error)
     uint64_t before, rows;
 
     job->writing = (tqi_writing){.receiving = MPI_REQUEST_NULL, .sends = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
-    job->next_part = 0;
-    job->first_row = calloc((size_t)job->n_parts + 1, sizeof *job->first_row);
-    job->texts = calloc((size_t)job->n_parts + 1, sizeof *job->texts);
-    if (!job->first_row || !job->texts)
-        tqi_fail_memory(error, job->n_parts * sizeof *job->texts, "the rows");
+    open_parts(job, error);
     if (tqi_comm_agree(job->comm, error))
         return error->status;
-    rows = number_rows(job);
-    tq_status status = tqi_comm_sum_before(job->comm, rows, &before, error);
+    tq_status status = tqi_comm_sum_before(job->comm, job->final->records, &before, error);
     if (status)
         return status;
-    if (job->spec.limit) {
-        cut_at_limit(job, before);
-        rows = number_rows(job);
-    }
+    rows = number_rows(job, before);
     job->counts.phase[TQ_PHASE_WRITE].total = job->total_rows = rows;
     status = tqi_comm_sum(job->comm, &job->total_rows, 1, error);
     if (job->comm->rank == 0)
@@ -72,23 +74,77 @@ tq_status tqi_write_start(tqi_job *job, tq_error *error)
     return status;
 }
 
+/* The rows of a part from its pages, in their order. */
+static tq_status load(const tqi_job *job, uint32_t part, tqi_rows *rows, tq_error *error)
+{
+    tqi_page_buffer buffer = {0};
+    tq_status status = TQ_OK;
+
+    for (size_t i = 0; i < job->final->parts[part].n && !status; i++) {
+        const uint8_t *page;
+
+        status = tqi_store_page(job->final, part, i, &buffer, &page, error);
+        if (status)
+            break;
+        bool stays = makes_text(job) && page != buffer.memory;
+        status = tqi_rows_append_page(rows, &job->spec.result_shape, page, stays);
+        if (status == TQ_E_MEMORY)
+            tqi_fail(error, status, "no memory for the rows of the result (see --memory)");
+        else if (status)
+            tqi_fail(error, status, "a page of rows is malformed");
+    }
+    free(buffer.memory);
+    if (!status && job->spec.order != TQ_ORDER_NONE)
+        tqi_rows_sort(rows, job->spec.order, &job->spec.result_shape);
+    return status;
+}
+
+static void count_rows(const tqi_job *job, const tqi_rows *rows, size_t from, size_t to, tq_account *account)
+{
+    for (size_t i = from; i < to; i++)
+        tqi_account_entry(&job->spec, &job->spec.result_shape, &rows->entries[i], account);
+}
+
+/* The rows of a part whose text is made: in memory that the worker uses again and again. */
+static tqi_rows *scratch_of(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+
+    if (!job->scratch[worker]) {
+        job->scratch[worker] = calloc(1, sizeof(tqi_rows));
+        if (job->scratch[worker])
+            tqi_rows_init(job->scratch[worker], &job->budget);
+        else
+            tqi_fail_memory(&work->error, sizeof(tqi_rows), "rows");
+    }
+    if (job->scratch[worker])
+        tqi_rows_clear(job->scratch[worker]);
+    return job->scratch[worker];
+}
+
+/* Load a part, give up what is behind the limit, and make its text, or keep it. */
 static void write_rows(tqi_work *work, int worker)
 {
     tqi_job *job = work->job;
-    const tqi_rows *rows = &job->parts[work->part];
+    tqi_rows *rows = makes_text(job) ? scratch_of(work, worker) : &job->parts[work->part];
     const tq_job *asked = &job->description;
     tqi_format format = {asked->format, asked->raw_text, asked->key_name, asked->value_name};
-    size_t n = rows->n;
 
-    (void)worker;
-    if (atomic_load_explicit(&job->stop, memory_order_relaxed))
+    if (!rows || atomic_load_explicit(&job->stop, memory_order_relaxed) || load(job, work->part, rows, &work->error))
         return;
-    if (n > 0 && tqi_fault("drop-row", job->comm->rank))
-        n--;
-    for (size_t i = 0; i < n; i++)
-        tqi_account_entry(&job->spec, &job->spec.result_shape, &rows->entries[i], &work->account);
-    if (makes_text(job) && tqi_format_rows(&format, &job->spec.result_shape, rows->entries, n, &work->text))
+    size_t kept = (size_t)(job->first_row[work->part + 1] - job->first_row[work->part]);
+    if (kept > rows->n)
+        kept = rows->n;
+    count_rows(job, rows, kept, rows->n, &work->dropped);
+    if (kept > 0 && tqi_fault("drop-row", job->comm->rank))
+        kept--;
+    count_rows(job, rows, 0, kept, &work->account);
+    work->loaded = work->account;
+    tqi_account_add(&work->loaded, &work->dropped);
+    rows->n = kept;
+    if (makes_text(job) && tqi_format_rows(&format, &job->spec.result_shape, rows->entries, kept, &work->text))
         tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the text of the rows (see --memory)");
+    tqi_store_drop(job->final, work->part);
 }
 
 static void write_text(tqi_work *work, int worker)
@@ -107,14 +163,14 @@ static void done(tqi_job *job, tqi_work *work)
         job->writing.output_busy = false;
         return;
     }
+    tqi_account_add(&job->ordered, &work->loaded);
     tqi_account_add(&job->written, &work->account);
-    write->records += job->parts[work->part].n;
-    write->done += job->parts[work->part].n;
+    tqi_account_add(&job->dropped, &work->dropped);
+    write->records += job->first_row[work->part + 1] - job->first_row[work->part];
+    write->done = write->records;
     write->bytes += work->text.size;
     job->texts[work->part] = (tqi_part_text){work->text, true};
     work->text = (tqi_text){.budget = &job->budget};
-    if (makes_text(job))
-        tqi_rows_free(&job->parts[work->part]);
 }
 
 /* Hand a text to the task that writes; rank 0. */

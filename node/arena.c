@@ -1,6 +1,7 @@
 #include "node/arena.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { FIRST_BLOCK = 16 << 10, LARGEST_BLOCK = 1 << 20 };
 
@@ -47,6 +48,13 @@ void *tqi_arena_alloc(tqi_arena *arena, size_t bytes)
     block->used += bytes;
     arena->used += bytes;
     return memory;
+}
+
+char *tqi_arena_copy(tqi_arena *arena, const void *data, size_t bytes)
+{
+    void *copy = tqi_arena_alloc(arena, bytes);
+
+    return copy ? memcpy(copy, data, bytes) : NULL;
 }
 
 static void free_blocks(tqi_arena *arena, tqi_arena_block *block)

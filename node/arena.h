@@ -18,6 +18,9 @@ void tqi_arena_init(tqi_arena *arena, tqi_budget *budget);
 /* bytes of memory aligned to 8, or NULL. */
 void *tqi_arena_alloc(tqi_arena *arena, size_t bytes);
 
+/* A copy of bytes > 0 bytes, or NULL. */
+char *tqi_arena_copy(tqi_arena *arena, const void *data, size_t bytes);
+
 /* Forget everything; one block is kept for the next use. */
 void tqi_arena_reset(tqi_arena *arena);
 void tqi_arena_free(tqi_arena *arena);

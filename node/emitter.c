@@ -3,12 +3,46 @@
 #include "common/account.h"
 #include "common/error.h"
 #include "common/fault.h"
+#include "node/compact.h"
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+/* Early combining is tried on so many records, and left out for so many when less than one in USEFUL was merged. */
+static const uint64_t TRIED = 1 << 15, LEFT_OUT = 1 << 20;
+enum { USEFUL = 8 };
+
+/* A small table is emptied when its keys and values take more than this. */
+enum { FIRST_ENTRIES = 1024, MOST_EARLY_ENTRIES = 16 << 10, MOST_EARLY_BYTES = 1 << 20, FRONT_BITS = 14 };
+
+/* The front, or the table of what is no sum. Without memory for it there is none, which is slower. */
+static void init_early(tq_emitter *emitter, size_t bytes)
+{
+    const tqi_spec *spec = emitter->spec;
+    tqi_front *front = &emitter->front;
+    unsigned bits = FRONT_BITS;
+
+    if (spec->combine == TQ_SUM) {
+        while (bits > TQI_FRONT_LEAST_BITS && sizeof *front->slots << bits > bytes)
+            bits--;
+        front->slots = tqi_budget_alloc(spec->budget, sizeof *front->slots << bits);
+        front->shift = 64 - bits;
+        for (size_t i = 0; front->slots && i < (size_t)1 << bits; i++)
+            front->slots[i] = (tqi_front_slot){.size = TQI_FRONT_EMPTY};
+    } else if (spec->combine != TQ_COMBINE_NONE) {
+        size_t limit = bytes / TQI_ENTRY_COST;
+
+        limit = limit < FIRST_ENTRIES ? FIRST_ENTRIES : limit > MOST_EARLY_ENTRIES ? MOST_EARLY_ENTRIES : limit;
+        emitter->has_table = !tqi_table_init(&emitter->table, spec, FIRST_ENTRIES, limit, false);
+    }
+    emitter->trial = (tqi_trial){.on = front->slots || emitter->has_table, .until = TRIED};
+    if (!emitter->trial.on)
+        emitter->trial.until = UINT64_MAX;
+}
+
 tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker, tqi_deliver_fn deliver, void *owner,
-                           const atomic_bool *stop, size_t most_entries)
+                           const atomic_bool *stop, size_t early_bytes)
 {
     memset(emitter, 0, sizeof *emitter);
     emitter->spec = spec;
@@ -16,31 +50,40 @@ tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker
     emitter->deliver = deliver;
     emitter->owner = owner;
     emitter->stop = stop;
-    emitter->arena_bytes =
-        most_entries * sizeof(tqi_entry) < TQI_MAP_ARENA_BYTES ? most_entries * sizeof(tqi_entry) : TQI_MAP_ARENA_BYTES;
     tqi_error_clear(&emitter->error);
-    size_t first = most_entries < TQI_MAP_FIRST_ENTRIES ? most_entries : TQI_MAP_FIRST_ENTRIES;
     tq_status status =
-        tqi_fault("enomem-map", spec->rank) ? TQ_E_MEMORY : tqi_table_init(&emitter->table, spec, first, most_entries);
-    if (!status && spec->combine == TQ_SUM && most_entries >= (size_t)4 << TQI_FRONT_BITS)
-        tqi_table_add_front(&emitter->table); /* without one it is slower, that is all */
+        tqi_fault("enomem-map", spec->rank) ? TQ_E_MEMORY : tqi_bins_init(&emitter->bins, spec, spec->worker_bytes);
+    if (!status && !emitter->bins.whole)
+        status = tqi_run_builder_init(&emitter->builder, spec, &spec->shape, 0, spec->partitions);
     if (!status)
-        status = tqi_run_builder_init(&emitter->builder, spec, &spec->shape, spec->partitions);
+        init_early(emitter, early_bytes);
     if (status) {
-        tqi_fail(&emitter->error, status, "no memory for a worker's table (see --memory)");
+        tqi_fail(&emitter->error, status, "no memory for a worker's pages (see --memory)");
         emitter->status = status;
         tqi_emitter_free(emitter);
     }
     return status;
 }
 
+static void free_front(tq_emitter *emitter)
+{
+    tqi_front *front = &emitter->front;
+
+    if (front->slots)
+        tqi_budget_free(emitter->spec->budget, front->slots, sizeof *front->slots << (64 - front->shift));
+    front->slots = NULL;
+}
+
 void tqi_emitter_free(tq_emitter *emitter)
 {
+    free_front(emitter);
     tqi_table_free(&emitter->table);
+    tqi_table_free(&emitter->scratch);
+    tqi_bins_free(&emitter->bins);
     tqi_run_builder_free(&emitter->builder);
 }
 
-static tq_status fail(tq_emitter *emitter, tq_status status, const char *message)
+tq_status tqi_emitter_fail(tq_emitter *emitter, tq_status status, const char *message)
 {
     if (!emitter->status) {
         emitter->status = status;
@@ -49,83 +92,161 @@ static tq_status fail(tq_emitter *emitter, tq_status status, const char *message
     return emitter->status;
 }
 
-static bool is_stopped(const tq_emitter *emitter)
+uint64_t tqi_emitter_merged(const tq_emitter *emitter)
 {
-    return atomic_load_explicit(emitter->stop, memory_order_relaxed);
+    return emitter->merged_early + emitter->table.merged + emitter->scratch.merged;
 }
 
-tq_status tqi_emitter_flush(tq_emitter *emitter)
-{
-    tqi_run *run;
+/* ---- Into the bins ---- */
 
-    if (emitter->status)
-        return emitter->status;
-    if (is_stopped(emitter))
-        return fail(emitter, TQ_E_CANCELLED, "cancelled");
-    if (emitter->table.n == 0)
-        return TQ_OK;
-    tq_status status =
-        tqi_run_build(&emitter->builder, emitter->table.entries, emitter->table.n, NULL, &emitter->flushed, &run);
-    if (status == TQ_E_MEMORY)
-        return fail(emitter, status, "no memory for the pages of a flush (see --memory)");
-    if (status)
-        return fail(emitter, status,
-                    "more than 4 GiB for one partition in one flush: the keys or values are too large");
-    tqi_table_clear(&emitter->table);
-    emitter->deliver(emitter->owner, run);
+static tq_status describe_put(tq_emitter *emitter, uint64_t size)
+{
+    char message[128];
+
+    snprintf(message, sizeof message, "no memory for a key and value of %" PRIu64 " bytes (see --memory)", size);
+    return tqi_emitter_fail(emitter, TQ_E_MEMORY, message);
+}
+
+static __attribute__((noinline)) tq_status put_slowly(tq_emitter *emitter, const tqi_key *key, uint64_t hash,
+                                                      int64_t number, tq_slice value)
+{
+    tq_status status = tqi_bins_put(&emitter->bins, key, hash, number, value, false);
+
+    if (status == TQ_E_AGAIN) {
+        status = tqi_compact(emitter);
+        if (status)
+            return status;
+        status = tqi_bins_put(&emitter->bins, key, hash, number, value, true);
+    }
+    return status ? describe_put(emitter, key->size + value.size) : TQ_OK;
+}
+
+/* Put a sum into its bin. */
+static inline tq_status put_sum(tq_emitter *emitter, const tqi_key *key, uint64_t hash, uint64_t number)
+{
+    tqi_bin *bin = tqi_bin_of(&emitter->bins, hash);
+
+    if (__builtin_expect(bin->at >= bin->end || key->size > TQI_KEY_INLINE, 0))
+        return put_slowly(emitter, key, hash, (int64_t)number, (tq_slice){NULL, 0});
+    tqi_account_sum(&emitter->bins.written, hash, number);
+    if (!tqi_fault("drop-record", emitter->spec->rank))
+        tqi_bin_write(bin, key->word[0], key->word[1], (uint32_t)key->size, tqi_zigzag((int64_t)number));
     return TQ_OK;
+}
+
+/* What was summed up in a slot of the front, on its way. */
+static tq_status evict(tq_emitter *emitter, tqi_front_slot *slot)
+{
+    tqi_key key = {{slot->word[0], slot->word[1]}, slot->size};
+
+    if (slot->size == TQI_FRONT_EMPTY)
+        return TQ_OK;
+    slot->size = TQI_FRONT_EMPTY;
+    return put_sum(emitter, &key, tqi_hash_short(key.word[0], key.word[1], key.size), slot->value);
+}
+
+/* A sum whose key the front does not hold: into it, or past it. */
+static inline tq_status miss(tq_emitter *emitter, const tqi_key *key, uint64_t hash, uint64_t number)
+{
+    tqi_front_slot *slot = tqi_front_slot_of(&emitter->front, hash);
+
+    if (key->size > TQI_KEY_INLINE || !tqi_front_challenge(slot))
+        return put_sum(emitter, key, hash, number);
+    tqi_front_slot weak = *slot;
+    tqi_front_take(slot, key, number);
+    return evict(emitter, &weak);
+}
+
+/* Everything in the small table, on its way. */
+static tq_status pour(tq_emitter *emitter)
+{
+    tqi_table *table = &emitter->table;
+    tqi_hashes all = {1, 0, 0};
+    tq_status status = TQ_OK;
+
+    for (size_t i = 0; i < table->n && !status; i++) {
+        const tqi_entry *entry = &table->entries[i];
+        tqi_key key = {{entry->word[0], entry->word[1]}, entry->size};
+
+        status = put_slowly(emitter, &key, tqi_entry_hash(entry), (int64_t)entry->value,
+                            tqi_entry_value(&emitter->spec->shape, entry));
+    }
+    tqi_table_clear(table, all);
+    return status;
 }
 
 tq_status tqi_emitter_finish(tq_emitter *emitter)
 {
-    while (!emitter->status && tqi_table_drain_front(&emitter->table) == TQ_E_AGAIN)
-        tqi_emitter_flush(emitter);
-    return tqi_emitter_flush(emitter);
+    for (size_t i = 0; emitter->front.slots && i < (size_t)1 << (64 - emitter->front.shift) && !emitter->status; i++)
+        evict(emitter, &emitter->front.slots[i]);
+    free_front(emitter);
+    if (emitter->has_table && !emitter->status)
+        pour(emitter);
+    tq_status status = tqi_compact_last(emitter);
+    const tq_account *written = &emitter->bins.written, *taken = &emitter->bins.taken, *built = &emitter->built;
+
+    emitter->flushed = (tq_account){written->records - taken->records + built->records,
+                                    written->weight - taken->weight + built->weight,
+                                    written->check - taken->check + built->check};
+    return status;
 }
 
-static tq_status describe_failed_add(tq_emitter *emitter, tq_status status)
-{
-    char message[64];
+/* ---- Emitting ---- */
 
-    if (status == TQ_E_USER) {
-        snprintf(message, sizeof message, "the combiner returned %d", emitter->table.user_code);
-        return fail(emitter, status, message);
+/* Look whether combining early has paid since the last look, and choose for the next records. */
+static __attribute__((noinline)) void look(tq_emitter *emitter)
+{
+    tqi_trial *trial = &emitter->trial;
+    uint64_t records = emitter->emitted.records, merged = emitter->merged_early + emitter->table.merged;
+
+    if (trial->on)
+        trial->on = (merged - trial->merged) * USEFUL >= records - trial->records;
+    else
+        trial->passed += records - trial->records, trial->on = true;
+    trial->until = records + (trial->on ? TRIED : LEFT_OUT);
+    trial->records = records;
+    trial->merged = merged;
+}
+
+static tq_status combine_early(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
+{
+    tq_status status = tqi_table_add(&emitter->table, key, hash, number, value);
+
+    if (status == TQ_E_AGAIN || emitter->table.arena.used > MOST_EARLY_BYTES) {
+        bool again = status == TQ_E_AGAIN;
+        tq_status poured = pour(emitter);
+
+        if (poured)
+            return poured;
+        if (again)
+            status = tqi_table_add(&emitter->table, key, hash, number, value);
     }
-    return fail(emitter, status, "no memory for a key or value (see --memory)");
-}
+    if (status == TQ_E_MEMORY || status == TQ_E_AGAIN)
+        return put_slowly(emitter, key, hash, number, value);
+    if (status) {
+        char message[64];
 
-/* Count a short key in the front, if it is there. */
-static inline bool add_to_front(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number)
-{
-    if (!emitter->table.front || key->size > TQI_KEY_INLINE)
-        return false;
-    tqi_entry *slot = tqi_front_slot(&emitter->table, hash);
-    if (!tqi_front_holds(slot, key))
-        return false;
-    slot->value += (uint64_t)number;
-    emitter->table.merged++;
-    tqi_account_sum(&emitter->emitted, hash, (uint64_t)number);
-    return true;
+        snprintf(message, sizeof message, "the combiner returned %d", emitter->table.user_code);
+        tqi_emitter_fail(emitter, status, message);
+    }
+    return status;
 }
 
 static inline tq_status add(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
 {
-    if (add_to_front(emitter, key, hash, number))
-        return TQ_OK;
-    tq_status status = tqi_table_add(&emitter->table, key, hash, number, value);
-
-    if (__builtin_expect(status == TQ_E_AGAIN || emitter->table.arena.used > emitter->arena_bytes, 0)) {
-        bool again = status == TQ_E_AGAIN;
-
-        if (again || status == TQ_OK)
-            status = tqi_emitter_flush(emitter);
-        if (!status && again)
-            status = tqi_table_add(&emitter->table, key, hash, number, value);
-    }
-    if (__builtin_expect(status != TQ_OK, 0))
-        return emitter->status ? emitter->status : describe_failed_add(emitter, status);
+    if (__builtin_expect(emitter->emitted.records >= emitter->trial.until, 0))
+        look(emitter);
     tqi_account_pair(emitter->spec, hash, number, value, &emitter->emitted);
-    return TQ_OK;
+    if (emitter->spec->combine == TQ_SUM) {
+        if (!emitter->trial.on)
+            return put_sum(emitter, key, hash, (uint64_t)number);
+        uint64_t found = tqi_front_add(tqi_front_slot_of(&emitter->front, hash), key, (uint64_t)number);
+        emitter->merged_early += found;
+        return found ? TQ_OK : miss(emitter, key, hash, (uint64_t)number);
+    }
+    if (emitter->trial.on)
+        return combine_early(emitter, key, hash, number, value);
+    return put_slowly(emitter, key, hash, number, value);
 }
 
 static inline tqi_key load_key(const tq_emitter *emitter, tq_slice key)
@@ -141,10 +262,10 @@ static tq_status emit(tq_emitter *emitter, tq_slice key, int64_t number, tq_slic
 {
     if (emitter->status)
         return emitter->status;
-    if (is_stopped(emitter))
-        return fail(emitter, TQ_E_CANCELLED, "cancelled");
+    if (tqi_emitter_stopped(emitter))
+        return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
     if (key.size > TQI_KEY_MAX || value.size > TQI_KEY_MAX)
-        return fail(emitter, TQ_E_USER, "a key or value of more than 1 GiB was emitted");
+        return tqi_emitter_fail(emitter, TQ_E_USER, "a key or value of more than 1 GiB was emitted");
     tqi_key loaded = load_key(emitter, key);
     return add(emitter, &loaded, tqi_key_hash(&loaded), number, value);
 }
@@ -152,99 +273,82 @@ static tq_status emit(tq_emitter *emitter, tq_slice key, int64_t number, tq_slic
 tq_status tq_emit_i64(tq_emitter *emitter, tq_slice key, int64_t value)
 {
     if (emitter->spec->shape.type != TQ_I64)
-        return fail(emitter, TQ_E_USER, "tq_emit_i64 in a job whose values are not TQ_I64");
+        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_i64 in a job whose values are not TQ_I64");
     return emit(emitter, key, value, (tq_slice){NULL, 0});
 }
 
 tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value)
 {
     if (emitter->spec->shape.type == TQ_I64)
-        return fail(emitter, TQ_E_USER, "tq_emit in a job whose values are TQ_I64: use tq_emit_i64");
+        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit in a job whose values are TQ_I64: use tq_emit_i64");
     if (emitter->spec->shape.type == TQ_FIXED && value.size != emitter->spec->shape.bytes)
-        return fail(emitter, TQ_E_USER, "a value has another size than the job's value_bytes");
+        return tqi_emitter_fail(emitter, TQ_E_USER, "a value has another size than the job's value_bytes");
     return emit(emitter, key, 0, value);
 }
 
-/* What became of a batch that stopped after added records: flush if that helps, then the one it stopped at goes in
- * alone. */
-static tq_status after_stop(tq_emitter *emitter, const tqi_record *record, tq_status status)
+/* The sums of a batch whose values are all the same. What the front holds is counted there; the rest is kept, and that
+ * without a branch on which it is. Returns how many are kept. */
+static size_t sum_in_front(tq_emitter *emitter, const tq_slice *keys, size_t n, uint64_t value)
 {
-    if (status != TQ_E_AGAIN)
-        return describe_failed_add(emitter, status);
-    status = tqi_emitter_flush(emitter);
-    if (!status)
-        status = tqi_table_add(&emitter->table, &record->key, record->hash, record->number, record->value);
-    return !status || emitter->status ? status : describe_failed_add(emitter, status);
-}
-
-/* Add n records to the table, whatever it takes. */
-static void add_records(tq_emitter *emitter, const tqi_record *records, size_t n)
-{
-    for (size_t done = 0; done < n;) {
-        tq_status status;
-
-        done += tqi_table_add_batch(&emitter->table, records + done, n - done, &status);
-        if (status && after_stop(emitter, &records[done++], status))
-            return;
-    }
-    if (emitter->table.arena.used > emitter->arena_bytes)
-        tqi_emitter_flush(emitter);
-}
-
-/* The sums of a batch whose values are all the same. What the front holds is counted there; the rest is kept in
- * records, and that without a branch on which it is. Returns how many are kept. */
-static size_t sum_in_front(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
-{
-    tqi_record *records = emitter->batch;
+    struct tqi_missed *missed = emitter->missed;
     uint64_t hashes = 0;
     size_t kept = 0;
 
     for (size_t i = 0; i < n; i++) {
-        tqi_record *record = &records[kept];
-
-        record->key = load_key(emitter, keys[i]);
-        record->hash = tqi_key_hash(&record->key);
-        hashes += record->hash;
-        tqi_entry *slot = tqi_front_slot(&emitter->table, record->hash);
-        uint64_t found = tqi_front_holds(slot, &record->key);
-        slot->value += (uint64_t)value & (0 - found);
-        kept += 1 - (size_t)found;
+        missed[kept].key = load_key(emitter, keys[i]);
+        uint64_t hash = missed[kept].hash = tqi_key_hash(&missed[kept].key);
+        hashes += hash;
+        kept += 1 - tqi_front_add(tqi_front_slot_of(&emitter->front, hash), &missed[kept].key, value);
     }
-    emitter->table.merged += n - kept;
+    emitter->merged_early += n - kept;
     emitter->emitted.records += n;
-    emitter->emitted.weight += n * (uint64_t)value;
-    emitter->emitted.check += hashes * (uint64_t)value;
+    emitter->emitted.weight += n * value;
+    emitter->emitted.check += hashes * value;
     return kept;
 }
 
-static size_t keep_all(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
+/* n sums of the same value, n <= TQI_BATCH. */
+static tq_status emit_sums(tq_emitter *emitter, const tq_slice *keys, size_t n, uint64_t value)
 {
-    for (size_t i = 0; i < n; i++) {
-        emitter->batch[i].key = load_key(emitter, keys[i]);
-        emitter->batch[i].hash = tqi_key_hash(&emitter->batch[i].key);
-        tqi_account_pair(emitter->spec, emitter->batch[i].hash, value, (tq_slice){NULL, 0}, &emitter->emitted);
+    if (emitter->emitted.records >= emitter->trial.until)
+        look(emitter);
+    if (!emitter->trial.on) {
+        for (size_t i = 0; i < n && !emitter->status; i++) {
+            tqi_key key = load_key(emitter, keys[i]);
+            uint64_t hash = tqi_key_hash(&key);
+
+            tqi_account_sum(&emitter->emitted, hash, value);
+            put_sum(emitter, &key, hash, value);
+        }
+        return emitter->status;
     }
-    return n;
+    size_t kept = sum_in_front(emitter, keys, n, value);
+    for (size_t i = 0; i < kept && !emitter->status; i++)
+        miss(emitter, &emitter->missed[i].key, emitter->missed[i].hash, value);
+    return emitter->status;
 }
 
 static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
 {
-    if (is_stopped(emitter))
-        return fail(emitter, TQ_E_CANCELLED, "cancelled");
+    if (tqi_emitter_stopped(emitter))
+        return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
     for (size_t i = 0; i < n; i++)
         if (__builtin_expect(keys[i].size > TQI_KEY_MAX, 0))
-            return fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
-    size_t kept = emitter->table.front ? sum_in_front(emitter, keys, n, value) : keep_all(emitter, keys, n, value);
-    add_records(emitter, emitter->batch, kept);
+            return tqi_emitter_fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
+    if (emitter->spec->combine == TQ_SUM)
+        return emit_sums(emitter, keys, n, (uint64_t)value);
+    for (size_t i = 0; i < n && !emitter->status; i++) {
+        tqi_key key = load_key(emitter, keys[i]);
+
+        add(emitter, &key, tqi_key_hash(&key), value, (tq_slice){NULL, 0});
+    }
     return emitter->status;
 }
 
 tq_status tq_emit_keys_i64(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
 {
     if (emitter->spec->shape.type != TQ_I64)
-        return fail(emitter, TQ_E_USER, "tq_emit_keys_i64 in a job whose values are not TQ_I64");
-    for (size_t i = 0; i < TQI_BATCH; i++)
-        emitter->batch[i].number = value;
+        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_keys_i64 in a job whose values are not TQ_I64");
     for (size_t i = 0; i < n && !emitter->status; i += TQI_BATCH)
         emit_batch(emitter, keys + i, n - i < TQI_BATCH ? n - i : TQI_BATCH, value);
     return emitter->status;
@@ -290,8 +394,8 @@ static tq_status locate(tq_emitter *emitter, const tq_record *record, int code)
 
 static tq_status call(tq_emitter *emitter, tq_map_fn map, const tq_record *record)
 {
-    if (is_stopped(emitter)) /* looked at for each record: they may take long */
-        return fail(emitter, TQ_E_CANCELLED, "cancelled");
+    if (tqi_emitter_stopped(emitter)) /* looked at for each record: they may take long */
+        return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
     int code = tqi_fault("fail-map", emitter->spec->rank) ? 42 : map(record, emitter, emitter->spec->user);
 
     if (code || emitter->status)

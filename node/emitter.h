@@ -1,50 +1,69 @@
 /* Emitters: what stands between a mapper and the shuffle. Each worker has one of its own, so that emitting takes no
- * lock: the records land in its table; when that is full, or the piece of work is over, the table is flushed as a run,
- * and the run is handed on.
+ * lock. What is emitted is combined early if that is cheap: sums in a front of hot keys (node/front.h), other combiners in
+ * a small table, both of which stay in the L2 cache, and both of which are left out for a while when they find too little
+ * to combine. The rest is written into bins (node/bins.h). Bins that are full are combined, each in a table that fits the
+ * cache; what is left stays, or is handed on when that has not helped much. So are all bins at the end: what belongs to
+ * this rank as it is, since it will be combined when it is reduced, and what belongs to others combined, if that makes it
+ * less.
  *
  * Owned by one worker index at a time (see tq_worker). The engine may touch an emitter only while no task runs on
- * that index: to flush it at the end of the map phase, in a task of its own, and to read its accounts after. */
+ * that index: to finish it at the end of the map phase, in a task of its own, and to read its accounts after. */
 #ifndef TQI_EMITTER_H
 #define TQI_EMITTER_H
 
-#include "node/run.h"
+#include "node/bins.h"
+#include "node/front.h"
+#include "node/merge.h"
 #include "node/table.h"
+#include "node/writer.h"
 #include <stdatomic.h>
 
-/* A worker's table begins with so many entries, which with their index fit a 1 MiB L2 cache, and is flushed early when
- * its keys and values take more than the arena's bound. */
-enum { TQI_MAP_FIRST_ENTRIES = 16 << 10, TQI_MAP_ARENA_BYTES = 64 << 20 };
-
-/* What one entry costs, with its share of the index. */
-enum { TQI_ENTRY_COST = sizeof(tqi_entry) + 2 * sizeof(uint64_t) };
-
-/* Take over a run. Called by workers; must be safe for several at a time. */
-typedef void (*tqi_deliver_fn)(void *owner, tqi_run *run);
+/* Whether combining early pays, found out as it goes: of each so many records some are tried. */
+typedef struct tqi_trial {
+    bool on;
+    uint64_t until;   /* the number of emitted records at which to look again */
+    uint64_t records; /* emitted, */
+    uint64_t merged;  /* and merged early, at the last look */
+    uint64_t passed;  /* records for which it was off, in all */
+} tqi_trial;
 
 struct tq_emitter {
     const tqi_spec *spec;
-    tqi_table table;
-    size_t arena_bytes; /* the arena's bound */
+    tqi_front front;
+    tqi_table table; /* of early combining, if it is no sum; has no entries otherwise */
+    bool has_table;
+    tqi_trial trial;
+    tqi_bins bins;
+    tqi_table scratch; /* of combining bins; made when it is first needed */
+    bool has_scratch;
     tqi_run_builder builder;
     tqi_deliver_fn deliver;
     void *owner;
     const atomic_bool *stop; /* set by the engine when the job is ending early */
     int worker;
-    tq_account emitted, flushed;
+    uint64_t merged_early;                         /* in front or table */
+    tq_account emitted, flushed;                   /* flushed: complete once the emitter is finished */
+    tq_account built;                              /* in runs that were made of combined bins */
     tq_status status;                              /* sticky: the first failure */
     tq_error error;                                /* says more if status is not TQ_OK */
     char reason[sizeof(((tq_error *)0)->message)]; /* from tq_emit_fail */
     const char *padded_begin, *padded_end;         /* keys inside may be read with slack */
-    tqi_record batch[TQI_BATCH];                   /* room for tq_emit_keys_i64 */
+    struct tqi_missed {
+        tqi_key key;
+        uint64_t hash;
+    } missed[TQI_BATCH]; /* room for tq_emit_keys_i64 */
 };
 
+/* Pages take spec->worker_bytes at most, early combining early_bytes. */
 tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker, tqi_deliver_fn deliver, void *owner,
-                           const atomic_bool *stop, size_t most_entries);
+                           const atomic_bool *stop, size_t early_bytes);
 void tqi_emitter_free(tq_emitter *emitter);
 
-/* Send the table's entries on their way; finish also what its front holds. */
-tq_status tqi_emitter_flush(tq_emitter *emitter);
+/* Send everything on its way. Nothing is emitted after that. */
 tq_status tqi_emitter_finish(tq_emitter *emitter);
+
+/* Records that were merged into others so far. */
+uint64_t tqi_emitter_merged(const tq_emitter *emitter);
 
 /* Run the job's mapper over a row of whole records, whose memory has TQI_KEY_SLACK readable bytes behind it. What fails
  * is described in emitter->error. */

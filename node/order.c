@@ -4,18 +4,16 @@
 
 enum { SPLITTER_KEY_BYTES = 64 };
 
+/* A sampler keeps so many rows, then half of them. */
+enum { FIRST_STEP = 16, MOST_SAMPLES = 16 << 10 };
+
 /* One page of rows, all in partition 0. */
 static tq_status one_page(const tqi_spec *spec, const tqi_rows *rows, tqi_run **run)
 {
-    tqi_run_builder builder;
     tq_account ignored = {0};
-    tq_status status = tqi_run_builder_init(&builder, spec, &spec->result_shape, 1);
 
     *run = NULL;
-    if (!status && rows->n > 0)
-        status = tqi_run_build(&builder, rows->entries, rows->n, NULL, &ignored, run);
-    tqi_run_builder_free(&builder);
-    return status;
+    return rows->n ? tqi_run_build_one(spec, &spec->result_shape, 0, rows->entries, rows->n, &ignored, run) : TQ_OK;
 }
 
 static tq_status append_short(const tqi_spec *spec, tqi_rows *to, const tqi_entry *entry)
@@ -29,21 +27,61 @@ static tq_status append_short(const tqi_spec *spec, tqi_rows *to, const tqi_entr
     return tqi_rows_append(to, &spec->result_shape, key, (int64_t)entry->value, value);
 }
 
-tq_status tqi_order_sample(const tqi_spec *spec, const tqi_rows *parts, uint32_t n_parts, uint64_t wanted,
-                           tqi_run **run)
+void tqi_sampler_init(tqi_sampler *sampler, const tqi_spec *spec)
+{
+    *sampler = (tqi_sampler){.spec = spec, .step = FIRST_STEP, .skip = FIRST_STEP / 2};
+    tqi_rows_init(&sampler->rows, spec->budget);
+}
+
+void tqi_sampler_free(tqi_sampler *sampler)
+{
+    tqi_rows_free(&sampler->rows);
+}
+
+void tqi_sampler_thin(tqi_sampler *sampler, uint64_t step)
+{
+    tqi_rows *rows = &sampler->rows;
+
+    while (sampler->step < step) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < rows->n; i += 2)
+            rows->entries[n++] = rows->entries[i];
+        rows->n = n;
+        sampler->step *= 2;
+    }
+}
+
+tq_status tqi_sampler_see(tqi_sampler *sampler, const tqi_entry *entries, size_t n)
+{
+    for (; sampler->skip < n; sampler->skip += sampler->step) {
+        if (sampler->rows.n >= MOST_SAMPLES)
+            tqi_sampler_thin(sampler, 2 * sampler->step);
+        tq_status status = append_short(sampler->spec, &sampler->rows, &entries[sampler->skip]);
+
+        if (status)
+            return status;
+    }
+    sampler->skip -= n;
+    return TQ_OK;
+}
+
+tq_status tqi_order_sample(const tqi_spec *spec, tqi_sampler *const *samplers, int n, uint64_t wanted, tqi_run **run)
 {
     tqi_rows samples;
     uint64_t total = 0, next = 0;
     tq_status status = TQ_OK;
 
     tqi_rows_init(&samples, spec->budget);
-    for (uint32_t p = 0; p < n_parts; p++)
-        total += parts[p].n;
+    for (int s = 0; s < n; s++)
+        total += samplers[s]->rows.n;
     uint64_t step = wanted && total > wanted ? total / wanted : 1;
-    for (uint32_t p = 0; p < n_parts && !status; p++) {
-        for (; next < parts[p].n && !status; next += step)
-            status = append_short(spec, &samples, &parts[p].entries[next]);
-        next -= parts[p].n;
+    for (int s = 0; s < n && !status; s++) {
+        const tqi_rows *rows = &samplers[s]->rows;
+
+        for (; next < rows->n && !status; next += step)
+            status = append_short(spec, &samples, &rows->entries[next]);
+        next -= rows->n;
     }
     if (!status)
         status = one_page(spec, &samples, run);
@@ -92,7 +130,7 @@ tq_status tqi_order_route(const tqi_spec *spec, const tqi_rows *rows, const tqi_
     if (rows->n == 0)
         return TQ_OK;
     range = tqi_budget_alloc(spec->budget, rows->n * sizeof *range);
-    tq_status status = tqi_run_builder_init(&builder, spec, &spec->result_shape, spec->partitions);
+    tq_status status = tqi_run_builder_init(&builder, spec, &spec->result_shape, 0, spec->partitions);
     if (!range || status) {
         status = TQ_E_MEMORY;
     } else {

@@ -1,25 +1,41 @@
-/* Ordering a result over all ranks: keys are sampled, splitters chosen from the samples, and every row goes to the
- * range it falls into. (Sample sort: Frazer and McKellar, 1970.) Samples and splitters travel as pages. */
+/* Ordering a result over all ranks: rows are sampled as they are made, splitters chosen from the samples, and every row
+ * goes to the range it falls into. (Sample sort: Frazer and McKellar, 1970.) Samples and splitters travel as pages. */
 #ifndef TQI_ORDER_H
 #define TQI_ORDER_H
 
 #include "node/rows.h"
 #include "node/run.h"
 
-/* How many samples a range: enough that the largest range is seldom more than 1.5 times the mean. */
+/* Samples a range: enough that the largest range is seldom more than 1.5 times the mean. */
 enum { TQI_SAMPLES_PER_RANGE = 32 };
 
-/* Take about wanted rows of n_parts arrays of rows, evenly spread, as a run of one page; *run = NULL if there are no
- * rows. Long keys are shortened, which is good enough for a splitter. TQ_E_MEMORY. */
-tq_status tqi_order_sample(const tqi_spec *spec, const tqi_rows *parts, uint32_t n_parts, uint64_t wanted,
-                           tqi_run **run);
+/* Every so-manieth of the rows that it saw: few enough to be kept, whatever their number is. One thread at a time. */
+typedef struct tqi_sampler {
+    const tqi_spec *spec;
+    tqi_rows rows;
+    uint64_t step; /* one row in so many is kept: a power of two */
+    uint64_t skip; /* rows to pass over before the next */
+} tqi_sampler;
+
+void tqi_sampler_init(tqi_sampler *sampler, const tqi_spec *spec);
+void tqi_sampler_free(tqi_sampler *sampler);
+
+/* Show it the next n rows. Long keys are shortened, which is good enough for a splitter. TQ_E_MEMORY. */
+tq_status tqi_sampler_see(tqi_sampler *sampler, const tqi_entry *entries, size_t n);
+
+/* Keep only one row in step (a power of two), if it keeps more now. */
+void tqi_sampler_thin(tqi_sampler *sampler, uint64_t step);
+
+/* About wanted of the samplers' rows (the samplers of one rank, of equal steps), evenly spread, as a run of one page;
+ * *run = NULL if there are none. TQ_E_MEMORY. */
+tq_status tqi_order_sample(const tqi_spec *spec, tqi_sampler *const *samplers, int n, uint64_t wanted, tqi_run **run);
 
 /* From all samples, sorted here, to the splitters of n ranges: at most n - 1 rows, as a run of one page; NULL if none.
  * TQ_E_MEMORY. */
 tq_status tqi_order_choose(const tqi_spec *spec, tqi_rows *samples, uint32_t ranges, tqi_run **run);
 
-/* Route one part's rows to their ranges, as a run; NULL if it has none. What is written is added to account.
- * TQ_E_MEMORY, TQ_E_USAGE (see tqi_run_build). */
+/* Route rows to their ranges, spec->partitions of them, as a run; NULL if there are no rows. What is written is added to
+ * account. TQ_E_MEMORY, TQ_E_USAGE (see tqi_run_build). */
 tq_status tqi_order_route(const tqi_spec *spec, const tqi_rows *rows, const tqi_rows *splitters, tq_account *account,
                           tqi_run **run);
 

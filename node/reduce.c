@@ -9,67 +9,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALLEST_TABLE = 64 };
+enum { FIRST_ENTRIES = 4096, FEWEST_ENTRIES = 64, MOST_HALVINGS = 24 };
 
-static tqi_key load_key(tq_slice key)
+tq_status tqi_reducer_init(tqi_reducer *reducer, const tqi_spec *spec, uint64_t table_bytes, tqi_deliver_fn deliver,
+                           void *owner)
 {
-    /* Pages have slack behind them, wherever they lie. */
-    return key.size > TQI_KEY_INLINE ? tqi_key_borrow_long(key.data, key.size)
-                                     : tqi_key_load_padded(key.data, key.size);
+    uint64_t limit = table_bytes / (TQI_ENTRY_COST + sizeof(tqi_entry)); /* once more for tqi_table_sorted */
+    size_t first = FIRST_ENTRIES;
+
+    *reducer = (tqi_reducer){.spec = spec, .deliver = deliver, .owner = owner};
+    if (!table_bytes || limit > TQI_TABLE_NO_LIMIT)
+        limit = TQI_TABLE_NO_LIMIT;
+    limit = limit < FEWEST_ENTRIES ? FEWEST_ENTRIES : limit;
+    if (first > limit)
+        first = limit;
+    tqi_sampler_init(&reducer->sampler, spec);
+    return tqi_table_init(&reducer->table, spec, first, limit, true);
 }
 
-/* Up to TQI_BATCH records from *at on. */
-static size_t decode(const tqi_value_shape *shape, const uint8_t **at, const uint8_t *end, tqi_record *records)
+void tqi_reducer_free(tqi_reducer *reducer)
 {
-    size_t n = 0;
-
-    for (tq_slice key; n < TQI_BATCH; n++) {
-        tqi_record *record = &records[n];
-
-        if (!tqi_page_next(shape, at, end, &key, &record->value, &record->number))
-            break;
-        record->key = load_key(key);
-        record->hash = tqi_key_hash(&record->key);
-    }
-    return n;
+    if (!reducer->spec)
+        return;
+    tqi_table_free(&reducer->table);
+    tqi_sampler_free(&reducer->sampler);
 }
 
-static tq_status merge_page(tqi_table *table, const uint8_t *page, tq_account *account, tq_error *error)
-{
-    tqi_page_header header = tqi_page_read_header(page);
-    const uint8_t *at = page + TQI_PAGE_HEADER, *end = at + header.payload;
-    tqi_record records[TQI_BATCH];
-    uint64_t total = 0;
-
-    for (size_t n; (n = decode(&table->spec->shape, &at, end, records)) != 0; total += n) {
-        tq_status status;
-
-        tqi_table_add_batch(table, records, n, &status);
-        if (status == TQ_E_USER)
-            return tqi_fail(error, status, "the combiner returned %d", table->user_code);
-        if (status)
-            return tqi_fail(error, TQ_E_MEMORY, "no memory to reduce partition %" PRIu32 " (see --memory)",
-                            header.partition);
-        for (size_t i = 0; i < n; i++)
-            tqi_account_pair(table->spec, records[i].hash, records[i].number, records[i].value, account);
-    }
-    if (at != end || total != header.records)
-        return tqi_fail(error, TQ_E_ACCOUNT, "a page of partition %" PRIu32 " is malformed", header.partition);
-    return TQ_OK;
-}
-
-static tq_status merge_pages(tqi_table *table, const tqi_store *store, uint32_t part, tq_account *account,
+/* Merge what the table is for. TQ_E_AGAIN: it does not fit; error is not set. */
+static tq_status merge_pages(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tq_account *account,
                              tq_error *error)
 {
     tqi_page_buffer buffer = {0};
     tq_status status = TQ_OK;
 
     for (size_t i = 0; i < store->parts[part].n && !status; i++) {
+        tqi_merge_place place = {0};
         const uint8_t *page;
 
-        status = tqi_store_page(store, part, i, &buffer, &page, error);
+        if (reducer->spec->stop && atomic_load_explicit(reducer->spec->stop, memory_order_relaxed))
+            status = tqi_fail(error, TQ_E_CANCELLED, "cancelled");
         if (!status)
-            status = merge_page(table, page, account, error);
+            status = tqi_store_page(store, part, i, &buffer, &page, error);
+        if (!status)
+            status = tqi_merge_page(&reducer->table, page, &place, account, error);
     }
     free(buffer.memory);
     return status;
@@ -165,18 +147,18 @@ static bool same_key(const tqi_entry *a, const tqi_entry *b)
     return a->hash32 == b->hash32 && a->size == b->size && memcmp(key_a.data, key_b.data, key_a.size) == 0;
 }
 
-/* Groups are visited by hash, key and value, so that the rows' order depends on nothing else. */
-static tq_status call_reducer(const tqi_spec *spec, tqi_rows *groups, tqi_rows *rows, tq_error *error)
+/* groups: n_entries entries, by hash, key and value, so that the rows' order depends on nothing else. */
+static tq_status call_reducer(const tqi_spec *spec, const tqi_entry *groups, size_t n_entries, tqi_rows *rows,
+                              tq_error *error)
 {
     tq_rows_out out = {.rows = rows, .shape = &spec->result_shape};
 
-    tqi_rows_sort(groups, TQ_ORDER_NONE, &spec->shape);
-    for (size_t first = 0, n; first < groups->n; first += n) {
-        tq_slice key = tqi_entry_key(&groups->entries[first]);
+    for (size_t first = 0, n; first < n_entries; first += n) {
+        tq_slice key = tqi_entry_key(&groups[first]);
 
-        for (n = 1; first + n < groups->n && same_key(&groups->entries[first], &groups->entries[first + n]);)
+        for (n = 1; first + n < n_entries && same_key(&groups[first], &groups[first + n]);)
             n++;
-        tq_values values = {&spec->shape, &groups->entries[first], n, 0};
+        tq_values values = {&spec->shape, &groups[first], n, 0};
         if (spec->stop && atomic_load_explicit(spec->stop, memory_order_relaxed))
             return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
         int code = tqi_fault("fail-reduce", spec->rank) ? 43 : spec->reduce(key, &values, &out, spec->user);
@@ -187,78 +169,107 @@ static tq_status call_reducer(const tqi_spec *spec, tqi_rows *groups, tqi_rows *
     return TQ_OK;
 }
 
-/* ---- ---- */
+/* ---- Handing on ---- */
 
-static tq_status make_rows(const tqi_spec *spec, tqi_rows *groups, tqi_rows *rows, tq_error *error)
+static void count_entries(const tqi_spec *spec, const tqi_value_shape *shape, const tqi_entry *entries, size_t n,
+                          tq_account *account)
 {
-    if (spec->reduce) {
-        tq_status status = call_reducer(spec, groups, rows, error);
+    for (size_t i = 0; i < n; i++)
+        tqi_account_entry(spec, shape, &entries[i], account);
+}
 
-        tqi_rows_free(groups);
-        if (status)
-            return status;
-    } else {
-        tqi_rows_free(rows);
-        *rows = *groups;
-        *groups = (tqi_rows){.budget = rows->budget};
-        if (spec->order == TQ_ORDER_NONE && spec->limit == 0)
-            tqi_rows_sort(rows, spec->order, &spec->shape);
+static tq_status no_memory(const tqi_reducer *reducer, uint32_t part, tq_error *error)
+{
+    return tqi_fail(error, TQ_E_MEMORY, "no memory to reduce partition %" PRIu32 " (see --memory)",
+                    reducer->spec->first_partition + part);
+}
+
+/* n rows of the result, as a page, without those that cannot be among the first of the order. */
+static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows, size_t n, tqi_reduce_account *account,
+                           tq_error *error)
+{
+    const tqi_spec *spec = reducer->spec;
+    tqi_writer writer = {.spec = spec,
+                         .shape = &spec->result_shape,
+                         .partition = spec->first_partition + part,
+                         .deliver = reducer->deliver,
+                         .owner = reducer->owner,
+                         .account = &account->rows};
+
+    if (spec->limit && spec->order != TQ_ORDER_NONE)
+        n = tqi_entries_prune(rows, n, spec->order, &spec->result_shape, spec->limit);
+    else if (spec->limit && n > spec->limit)
+        n = spec->limit; /* they are in order already */
+    tq_status status = spec->order == TQ_ORDER_NONE ? TQ_OK : tqi_sampler_see(&reducer->sampler, rows, n);
+    if (!status)
+        status = tqi_writer_put(&writer, rows, n);
+    if (status) {
+        tqi_writer_discard(&writer);
+        return no_memory(reducer, part, error);
     }
-    if (spec->order != TQ_ORDER_NONE) {
-        tqi_rows_prune(rows, spec->order, &spec->result_shape, spec->limit);
-    } else if (spec->limit && !spec->reduce) {
-        tqi_rows_prune(rows, spec->order, &spec->result_shape, spec->limit);
-        tqi_rows_sort(rows, spec->order, &spec->shape);
-    } else if (spec->limit && rows->n > spec->limit) {
-        rows->n = spec->limit; /* they are in order already */
-    }
+    if (n > 0 && tqi_fault("corrupt-key", spec->rank))
+        writer.page->data[TQI_PAGE_HEADER + 1] ^= 1; /* before its checksum is made */
+    tqi_writer_finish(&writer);
     return TQ_OK;
 }
 
-static void count_entries(const tqi_spec *spec, const tqi_value_shape *shape, const tqi_rows *rows, tq_account *account)
+/* What the table holds becomes rows. */
+static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_account *account, tq_error *error)
 {
-    for (size_t i = 0; i < rows->n; i++)
-        tqi_account_entry(spec, shape, &rows->entries[i], account);
+    const tqi_spec *spec = reducer->spec;
+    tqi_table *table = &reducer->table;
+    bool sorts = spec->reduce || spec->order == TQ_ORDER_NONE;
+    tqi_entry *entries = sorts ? tqi_table_sorted(table) : table->entries;
+    tqi_rows rows;
+
+    if (!entries)
+        return no_memory(reducer, part, error);
+    count_entries(spec, &spec->shape, entries, table->n, &account->reduced);
+    if (!spec->reduce)
+        return send_rows(reducer, part, entries, table->n, account, error);
+    tqi_rows_init(&rows, spec->budget);
+    tq_status status = call_reducer(spec, entries, table->n, &rows, error);
+    if (!status)
+        status = send_rows(reducer, part, rows.entries, rows.n, account, error);
+    tqi_rows_free(&rows);
+    return status;
 }
 
-static size_t first_capacity(const tqi_spec *spec, uint64_t records)
+static tq_status does_not_fit(const tqi_reducer *reducer, uint32_t part, tq_error *error)
 {
-    /* Combining leaves fewer keys than records, mostly far fewer: grow into it. */
-    uint64_t guess = spec->combine == TQ_COMBINE_NONE ? records : records / 4;
-
-    return (size_t)(guess < SMALLEST_TABLE ? SMALLEST_TABLE : guess);
+    return tqi_fail(error, TQ_E_MEMORY, "the values of one key in partition %" PRIu32 " do not fit (see --memory)",
+                    reducer->spec->first_partition + part);
 }
 
-tq_status tqi_reduce_partition(const tqi_spec *spec, const tqi_store *store, uint32_t part, tqi_reduce_result *result,
+tq_status tqi_reduce_partition(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tqi_reduce_account *account,
                                tq_error *error)
 {
-    tqi_reduce_result made = {0};
-    tqi_rows groups;
-    tqi_table table;
-    tq_status status =
-        tqi_table_init(&table, spec, first_capacity(spec, store->parts[part].records), TQI_TABLE_NO_LIMIT);
+    const tqi_spec *spec = reducer->spec;
+    tqi_table *table = &reducer->table;
+    tqi_hashes hashes = {spec->partitions, 0, 0};
+    tqi_reduce_account made = {0};
+    tq_status status;
 
-    tqi_rows_init(&made.rows, spec->budget);
-    tqi_rows_init(&groups, spec->budget);
-    if (status)
-        return tqi_fail(error, status, "no memory to reduce partition %" PRIu32 " (see --memory)",
-                        spec->first_partition + part);
-    status = merge_pages(&table, store, part, &made.shuffled, error);
-    if (!status) {
-        made.merged = table.merged;
-        tqi_table_take(&table, &groups.entries, &groups.n, &groups.capacity, &groups.arena);
-        count_entries(spec, &spec->shape, &groups, &made.reduced);
-        status = make_rows(spec, &groups, &made.rows, error);
-    }
-    tqi_table_free(&table);
-    tqi_rows_free(&groups);
-    if (status) {
-        tqi_rows_free(&made.rows);
-        return status;
-    }
-    count_entries(spec, &spec->result_shape, &made.rows, &made.rows_account);
-    if (tqi_fault("corrupt-key", spec->rank) && made.rows.n)
-        made.rows.entries[0].word[0] ^= 1;
-    *result = made;
+    do {
+        tq_account shuffled = {0};
+
+        table->merged = 0;
+        tqi_table_clear(table, hashes);
+        status = merge_pages(reducer, store, part, &shuffled, error);
+        made.passes++;
+        if (status == TQ_E_AGAIN && hashes.halvings < MOST_HALVINGS) {
+            hashes.halvings++;
+            continue;
+        }
+        if (status)
+            return status == TQ_E_AGAIN ? does_not_fit(reducer, part, error) : status;
+        tqi_account_add(&made.shuffled, &shuffled);
+        made.merged += table->merged;
+        status = make_rows(reducer, part, &made, error);
+        if (status)
+            return status;
+        hashes.base += hashes.halvings ? (uint32_t)1 << (32 - hashes.halvings) : 0;
+    } while (hashes.base != 0 || status == TQ_E_AGAIN);
+    *account = made;
     return TQ_OK;
 }

@@ -17,12 +17,20 @@ void tqi_rows_free(tqi_rows *rows)
     rows->n = rows->capacity = 0;
 }
 
-static tq_status reserve_one(tqi_rows *rows)
+void tqi_rows_clear(tqi_rows *rows)
+{
+    rows->n = 0;
+    tqi_arena_reset(&rows->arena);
+}
+
+static tq_status reserve(tqi_rows *rows, size_t more)
 {
     size_t capacity = rows->capacity ? 2 * rows->capacity : 64;
 
-    if (rows->n < rows->capacity)
+    if (more <= rows->capacity - rows->n)
         return TQ_OK;
+    if (capacity < rows->n + more)
+        capacity = rows->n + more;
     tqi_entry *entries =
         tqi_budget_realloc(rows->budget, rows->entries, rows->capacity * sizeof *entries, capacity * sizeof *entries);
     if (!entries)
@@ -32,19 +40,18 @@ static tq_status reserve_one(tqi_rows *rows)
     return TQ_OK;
 }
 
-static tq_status set_key(tqi_rows *rows, tqi_entry *entry, tq_slice key)
+static tq_status set_key(tqi_rows *rows, tqi_entry *entry, tq_slice key, bool borrow)
 {
     if (key.size <= TQI_KEY_INLINE) {
         if (key.size)
             memcpy(entry->word, key.data, key.size);
         return TQ_OK;
     }
-    char *copy = tqi_arena_alloc(&rows->arena, key.size);
-    if (!copy)
+    const char *bytes = borrow ? key.data : tqi_arena_copy(&rows->arena, key.data, key.size);
+    if (!bytes)
         return TQ_E_MEMORY;
-    memcpy(copy, key.data, key.size);
-    memcpy(&entry->word[0], copy, 8);
-    entry->word[1] = (uint64_t)(uintptr_t)copy;
+    memcpy(&entry->word[0], bytes, 8);
+    entry->word[1] = (uint64_t)(uintptr_t)bytes;
     return TQ_OK;
 }
 
@@ -67,13 +74,12 @@ static tq_status set_value(tqi_rows *rows, const tqi_value_shape *shape, tqi_ent
     return TQ_OK;
 }
 
-tq_status tqi_rows_append(tqi_rows *rows, const tqi_value_shape *shape, tq_slice key, int64_t number, tq_slice value)
+static tq_status append(tqi_rows *rows, const tqi_value_shape *shape, tq_slice key, int64_t number, tq_slice value,
+                        bool borrow)
 {
     tqi_entry entry = {.size = (uint32_t)key.size};
-    tq_status status = reserve_one(rows);
+    tq_status status = set_key(rows, &entry, key, borrow);
 
-    if (!status)
-        status = set_key(rows, &entry, key);
     if (!status)
         status = set_value(rows, shape, &entry, number, value);
     if (status)
@@ -83,20 +89,26 @@ tq_status tqi_rows_append(tqi_rows *rows, const tqi_value_shape *shape, tq_slice
     return TQ_OK;
 }
 
-tq_status tqi_rows_append_page(tqi_rows *rows, const tqi_value_shape *shape, const uint8_t *page)
+tq_status tqi_rows_append(tqi_rows *rows, const tqi_value_shape *shape, tq_slice key, int64_t number, tq_slice value)
+{
+    tq_status status = reserve(rows, 1);
+
+    return status ? status : append(rows, shape, key, number, value, false);
+}
+
+tq_status tqi_rows_append_page(tqi_rows *rows, const tqi_value_shape *shape, const uint8_t *page, bool borrow)
 {
     tqi_page_header header = tqi_page_read_header(page);
     const uint8_t *at = page + TQI_PAGE_HEADER, *end = at + header.payload;
     tq_slice key, value;
     int64_t number = 0;
     uint32_t n = 0;
+    tq_status status = header.records <= header.payload ? reserve(rows, header.records) : TQ_E_ACCOUNT;
 
-    for (; tqi_page_next(shape, &at, end, &key, &value, &number); n++) {
-        tq_status status = tqi_rows_append(rows, shape, key, number, value);
-
-        if (status)
-            return status;
-    }
+    for (; n < header.records && !status && tqi_page_next(shape, &at, end, &key, &value, &number); n++)
+        status = append(rows, shape, key, number, value, borrow);
+    if (status)
+        return status;
     return at == end && n == header.records ? TQ_OK : TQ_E_ACCOUNT;
 }
 
@@ -240,28 +252,32 @@ static void intro_sort(const sorter *by, tqi_entry *first, size_t n, int depth)
     insertion_sort(by, first, n);
 }
 
-void tqi_rows_sort(tqi_rows *rows, tq_order order, const tqi_value_shape *shape)
+void tqi_entries_sort(tqi_entry *entries, size_t n, tq_order order, const tqi_value_shape *shape)
 {
     sorter by = {order, shape};
-    int depth = rows->n ? 2 * (64 - __builtin_clzll(rows->n)) : 0;
+    int depth = n ? 2 * (64 - __builtin_clzll(n)) : 0;
 
-    intro_sort(&by, rows->entries, rows->n, depth);
+    intro_sort(&by, entries, n, depth);
 }
 
-void tqi_rows_prune(tqi_rows *rows, tq_order order, const tqi_value_shape *shape, uint64_t limit)
+void tqi_rows_sort(tqi_rows *rows, tq_order order, const tqi_value_shape *shape)
+{
+    tqi_entries_sort(rows->entries, rows->n, order, shape);
+}
+
+size_t tqi_entries_prune(tqi_entry *heap, size_t n, tq_order order, const tqi_value_shape *shape, uint64_t limit)
 {
     sorter by = {order, shape};
-    tqi_entry *heap = rows->entries;
 
-    if (limit == 0 || rows->n <= limit)
-        return;
+    if (limit == 0 || n <= limit)
+        return n;
     for (size_t i = limit / 2; i-- > 0;)
         sift_down(&by, heap, i, limit);
-    for (size_t i = limit; i < rows->n; i++) {
+    for (size_t i = limit; i < n; i++) {
         if (!before(&by, &heap[i], &heap[0]))
             continue;
         heap[0] = heap[i];
         sift_down(&by, heap, 0, limit);
     }
-    rows->n = limit;
+    return limit;
 }

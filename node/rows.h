@@ -18,20 +18,26 @@ typedef struct tqi_rows {
 void tqi_rows_init(tqi_rows *rows, tqi_budget *budget);
 void tqi_rows_free(tqi_rows *rows);
 
+/* Forget the rows, and keep the memory for the next. */
+void tqi_rows_clear(tqi_rows *rows);
+
 /* Append one row; key and value are copied. number is the value of a TQ_I64 row. TQ_E_MEMORY. */
 tq_status tqi_rows_append(tqi_rows *rows, const tqi_value_shape *shape, tq_slice key, int64_t number, tq_slice value);
 
-/* Append the records of a validated page. TQ_E_MEMORY; TQ_E_ACCOUNT: its records do not end where the page does. */
-tq_status tqi_rows_append_page(tqi_rows *rows, const tqi_value_shape *shape, const uint8_t *page);
+/* Append the records of a validated page. borrow: long keys stay in the page, which must live as long as the rows.
+ * TQ_E_MEMORY; TQ_E_ACCOUNT: its records do not end where the page does. */
+tq_status tqi_rows_append_page(tqi_rows *rows, const tqi_value_shape *shape, const uint8_t *page, bool borrow);
 
 /* How rows compare: the order asked for, then the key's bytes, then the value (integers by value, others by bytes).
  * TQ_ORDER_NONE compares the hashes first. */
 int tqi_rows_compare(tq_order order, const tqi_value_shape *shape, const tqi_entry *a, const tqi_entry *b);
 
 /* Sort. Not stable, which nobody can see: rows that compare equal are equal. Introspective sort (Musser, 1997). */
+void tqi_entries_sort(tqi_entry *entries, size_t n, tq_order order, const tqi_value_shape *shape);
 void tqi_rows_sort(tqi_rows *rows, tq_order order, const tqi_value_shape *shape);
 
-/* Keep the first limit rows of the order, in no particular order. */
-void tqi_rows_prune(tqi_rows *rows, tq_order order, const tqi_value_shape *shape, uint64_t limit);
+/* Move the first limit of n rows of the order (limit > 0) to the front, in no particular order. Returns how many are
+ * left: limit, or n if that is less. */
+size_t tqi_entries_prune(tqi_entry *entries, size_t n, tq_order order, const tqi_value_shape *shape, uint64_t limit);
 
 #endif

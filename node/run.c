@@ -6,9 +6,10 @@
 #include <string.h>
 
 tq_status tqi_run_builder_init(tqi_run_builder *builder, const tqi_spec *spec, const tqi_value_shape *shape,
-                               uint32_t partitions)
+                               uint32_t first_partition, uint32_t partitions)
 {
-    *builder = (tqi_run_builder){.spec = spec, .shape = shape, .partitions = partitions};
+    *builder = (tqi_run_builder){
+        .spec = spec, .shape = shape, .first_partition = first_partition, .partitions = partitions};
     builder->parts = calloc(partitions, sizeof *builder->parts);
     return builder->parts ? TQ_OK : TQ_E_MEMORY;
 }
@@ -19,7 +20,7 @@ void tqi_run_builder_free(tqi_run_builder *builder)
     builder->parts = NULL;
 }
 
-static uint64_t encoded_size(const tqi_value_shape *shape, const tqi_entry *entry)
+uint64_t tqi_encoded_size(const tqi_value_shape *shape, const tqi_entry *entry)
 {
     uint64_t size = tqi_varint_size(entry->size) + entry->size;
 
@@ -29,9 +30,7 @@ static uint64_t encoded_size(const tqi_value_shape *shape, const tqi_entry *entr
     return size + value.size + (shape->type == TQ_BYTES ? tqi_varint_size(value.size) : 0);
 }
 
-/* Write one record. Short keys are copied as 16 bytes whatever their size: what follows overwrites the rest, and behind
- * the run's last record there is slack. */
-static uint8_t *encode(const tqi_value_shape *shape, const tqi_entry *entry, uint8_t *to)
+uint8_t *tqi_encode(const tqi_value_shape *shape, const tqi_entry *entry, uint8_t *to)
 {
     to = tqi_varint_put(to, entry->size);
     if (entry->size <= TQI_KEY_INLINE)
@@ -57,10 +56,14 @@ void tqi_account_entry(const tqi_spec *spec, const tqi_value_shape *shape, const
         tqi_account_record(account, tqi_entry_hash(entry), tqi_entry_value_hash(shape, entry));
 }
 
-static inline uint32_t partition_at(const tqi_run_builder *builder, const tqi_entry *entries,
+/* The partition of entry i, as a place in builder->parts. */
+static inline uint32_t part_at(const tqi_run_builder *builder, const tqi_entry *entries,
                                     const uint32_t *partition_of, size_t i)
 {
-    return partition_of ? partition_of[i] : tqi_partition_of(entries[i].hash32, builder->partitions);
+    if (builder->partitions == 1)
+        return 0;
+    uint32_t partition = partition_of ? partition_of[i] : tqi_partition_of(entries[i].hash32, builder->spec->partitions);
+    return partition - builder->first_partition;
 }
 
 /* Sizes a partition, then the place of each partition's page. Returns the size of all pages, 0 if one would be too
@@ -71,9 +74,9 @@ static uint64_t lay_out(tqi_run_builder *builder, const tqi_entry *entries, size
 
     memset(builder->parts, 0, builder->partitions * sizeof *builder->parts);
     for (size_t i = 0; i < n; i++) {
-        struct tqi_run_part *part = &builder->parts[partition_at(builder, entries, partition_of, i)];
+        struct tqi_run_part *part = &builder->parts[part_at(builder, entries, partition_of, i)];
 
-        part->bytes += encoded_size(builder->shape, &entries[i]);
+        part->bytes += tqi_encoded_size(builder->shape, &entries[i]);
         part->records++;
     }
     for (uint32_t p = 0; p < builder->partitions; p++) {
@@ -93,7 +96,7 @@ static void seal_all(tqi_run_builder *builder, uint8_t *page)
 
         if (!part->records)
             continue;
-        tqi_page_seal(page, p, part->records, (uint32_t)part->bytes);
+        tqi_page_seal(page, builder->first_partition + p, part->records, (uint32_t)part->bytes);
         if (tqi_fault("corrupt-page", builder->spec->rank))
             page[TQI_PAGE_HEADER + part->bytes / 2] ^= 1;
         page += TQI_PAGE_HEADER + part->bytes;
@@ -124,9 +127,9 @@ tq_status tqi_run_build(tqi_run_builder *builder, const tqi_entry *entries, size
     /* A short key's copy reaches at most 15 bytes past its record. Within a page the next record overwrites them;
      * behind the last record stands the next page's header of 24 bytes, which is written by seal_all, later. */
     for (size_t i = 0; i < n; i++) {
-        struct tqi_run_part *part = &builder->parts[partition_at(builder, entries, partition_of, i)];
+        struct tqi_run_part *part = &builder->parts[part_at(builder, entries, partition_of, i)];
 
-        part->cursor = encode(builder->shape, &entries[i], part->cursor);
+        part->cursor = tqi_encode(builder->shape, &entries[i], part->cursor);
         tqi_account_entry(spec, builder->shape, &entries[i], account);
     }
     memset(made->data + total, 0, TQI_KEY_SLACK);
@@ -135,8 +138,31 @@ tq_status tqi_run_build(tqi_run_builder *builder, const tqi_entry *entries, size
     return TQ_OK;
 }
 
+tq_status tqi_run_build_one(const tqi_spec *spec, const tqi_value_shape *shape, uint32_t partition,
+                            const tqi_entry *entries, size_t n, tq_account *account, tqi_run **run)
+{
+    struct tqi_run_part part;
+    tqi_run_builder builder = {spec, shape, partition, 1, &part};
+
+    return tqi_run_build(&builder, entries, n, NULL, account, run);
+}
+
+tqi_run *tqi_run_new(const tqi_spec *spec, size_t capacity, bool anyway)
+{
+    bool fits = spec->pool && sizeof(tqi_run) + capacity <= spec->pool->block_bytes;
+    tqi_run *run = fits ? tqi_pool_take(spec->pool, anyway) : tqi_budget_alloc(spec->budget, sizeof *run + capacity);
+
+    if (run && fits)
+        *run = (tqi_run){.pool = spec->pool, .capacity = spec->pool->block_bytes - sizeof *run};
+    else if (run)
+        *run = (tqi_run){.capacity = capacity};
+    return run;
+}
+
 void tqi_run_free(const tqi_spec *spec, tqi_run *run)
 {
-    if (run)
+    if (run && run->pool)
+        tqi_pool_give(run->pool, run);
+    else if (run)
         tqi_budget_free(spec->budget, run, sizeof *run + run->capacity);
 }

@@ -1,26 +1,27 @@
-/* A run: what one flush produced. Pages back to back, in ascending order of partition, in one block of memory, so that
- * the part for one rank is contiguous and a worker needs no open page a partition. Built by a worker, then handed on;
- * it belongs to one owner at a time. */
+/* A run: pages back to back, in ascending order of partition, in one block of memory, so that the part for one rank is
+ * contiguous. Made by a worker, then handed on; it belongs to one owner at a time. */
 #ifndef TQI_RUN_H
 #define TQI_RUN_H
 
 #include "common/account.h"
 #include "node/entry.h"
+#include "node/pool.h"
 #include "node/spec.h"
 
 typedef struct tqi_run {
     struct tqi_run *next; /* for the owner's lists */
+    tqi_pool *pool;       /* where its memory goes back to; NULL: it was allocated alone */
     size_t bytes;         /* of pages */
     size_t capacity;      /* of data */
     uint64_t records;
     uint8_t data[]; /* bytes of pages, and TQI_KEY_SLACK readable bytes behind them */
 } tqi_run;
 
-/* Room for the counting of one flush, reused by the next. One thread at a time. */
+/* Room for the counting of one run, reused by the next. One thread at a time. */
 typedef struct tqi_run_builder {
     const tqi_spec *spec;
-    const tqi_value_shape *shape; /* of the entries' values: spec->shape or spec->result_shape */
-    uint32_t partitions;
+    const tqi_value_shape *shape;         /* of the entries' values: spec->shape or spec->result_shape */
+    uint32_t first_partition, partitions; /* all that the entries may belong to */
     struct tqi_run_part {
         uint64_t bytes;
         uint32_t records;
@@ -29,15 +30,31 @@ typedef struct tqi_run_builder {
 } tqi_run_builder;
 
 tq_status tqi_run_builder_init(tqi_run_builder *builder, const tqi_spec *spec, const tqi_value_shape *shape,
-                               uint32_t partitions);
+                               uint32_t first_partition, uint32_t partitions);
 void tqi_run_builder_free(tqi_run_builder *builder);
 
-/* Make a run of n entries, n > 0. partition_of[i] is the partition of entry i, or NULL: by the hash. What is written is
- * added to account. *run is set on success. TQ_E_MEMORY, TQ_E_USAGE (more than 4 GiB for one partition). */
+/* Make a run of n entries, n > 0. partition_of[i] is the partition of entry i, or NULL: by the hash, unless there is
+ * only one. What is written is added to account. *run is set on success. TQ_E_MEMORY, TQ_E_USAGE (more than 4 GiB for
+ * one partition). */
 tq_status tqi_run_build(tqi_run_builder *builder, const tqi_entry *entries, size_t n, const uint32_t *partition_of,
                         tq_account *account, tqi_run **run);
 
+/* Room for at least capacity bytes of data: a block of the pool, or, if that is too small, memory of its own. anyway: a
+ * block is given whatever the budget says. NULL: the budget does not allow it, or there is no memory. */
+tqi_run *tqi_run_new(const tqi_spec *spec, size_t capacity, bool anyway);
+
+/* tqi_run_build for entries that all belong to one partition. */
+tq_status tqi_run_build_one(const tqi_spec *spec, const tqi_value_shape *shape, uint32_t partition,
+                            const tqi_entry *entries, size_t n, tq_account *account, tqi_run **run);
+
 void tqi_run_free(const tqi_spec *spec, tqi_run *run);
+
+/* Bytes that an entry takes in a page. */
+uint64_t tqi_encoded_size(const tqi_value_shape *shape, const tqi_entry *entry);
+
+/* Write one record, and return where it ends. Short keys are copied as 16 bytes whatever their size, so that many bytes
+ * behind the record's key may change. */
+uint8_t *tqi_encode(const tqi_value_shape *shape, const tqi_entry *entry, uint8_t *to);
 
 /* Add a pair as it was emitted, or as a page has it, to an account, as the job's combiner has it: number is the value of
  * TQ_I64 pairs, value that of others. */

@@ -18,10 +18,24 @@ tq_status tqi_store_init(tqi_store *store, const tqi_spec *spec, uint64_t bound,
     return store->parts ? TQ_OK : TQ_E_MEMORY;
 }
 
+void tqi_store_drop(tqi_store *store, uint32_t p)
+{
+    tqi_store_part *part = &store->parts[p];
+
+    for (size_t i = 0; i < part->n; i++) {
+        if (!part->pages[i].alone)
+            continue;
+        tqi_run_free(store->spec, part->pages[i].alone);
+        part->pages[i] = (tqi_page_ref){0};
+    }
+}
+
 void tqi_store_free(tqi_store *store)
 {
-    for (uint32_t p = 0; store->parts && p < store->spec->own_partitions; p++)
+    for (uint32_t p = 0; store->parts && p < store->spec->own_partitions; p++) {
+        tqi_store_drop(store, p);
         free(store->parts[p].pages);
+    }
     free(store->parts);
     while (store->runs) {
         tqi_run *next = store->runs->next;
@@ -114,7 +128,7 @@ static tq_status spill_page(tqi_store *store, const uint8_t *page, size_t size, 
         status = flush_staging(store, error);
     if (status)
         return status;
-    *ref = (tqi_page_ref){NULL, store->spilled + store->staged, size};
+    *ref = (tqi_page_ref){NULL, store->spilled + store->staged, size, NULL};
     if (size > STAGING_BYTES)
         return write_spill(store, page, size, error);
     memcpy(store->staging + store->staged, page, size);
@@ -122,8 +136,10 @@ static tq_status spill_page(tqi_store *store, const uint8_t *page, size_t size, 
     return TQ_OK;
 }
 
-/* Note all pages of size bytes at pages; where they lie is decided by spilling. */
-static tq_status note_pages(tqi_store *store, const uint8_t *pages, size_t size, bool spilling, tq_error *error)
+/* Note all pages of size bytes at pages; where they lie is decided by spilling. alone: the run in which there is one page
+ * only, if it is kept, or NULL. */
+static tq_status note_pages(tqi_store *store, const uint8_t *pages, size_t size, tqi_run *alone, bool spilling,
+                            tq_error *error)
 {
     const uint8_t *at = pages, *end = pages + size;
 
@@ -136,10 +152,11 @@ static tq_status note_pages(tqi_store *store, const uint8_t *pages, size_t size,
         if (!tqi_page_header_plausible(&header, store->spec->first_partition, store->spec->own_partitions) ||
             header.payload > left - TQI_PAGE_HEADER)
             return tqi_fail(error, TQ_E_ACCOUNT, "what arrived is not a page of this rank");
-        tqi_page_ref ref = {at, 0, TQI_PAGE_HEADER + (size_t)header.payload};
+        tqi_page_ref ref = {at, 0, TQI_PAGE_HEADER + (size_t)header.payload, alone};
         tq_status status = spilling ? spill_page(store, at, ref.size, &ref, error) : TQ_OK;
         if (!status && !tqi_fault("lose-page", store->spec->rank))
             status = add_ref(store, &header, ref, error);
+        ref.alone = NULL;
         if (!status && tqi_fault("duplicate-page", store->spec->rank))
             status = add_ref(store, &header, ref, error);
         if (status)
@@ -157,13 +174,18 @@ static bool over_bound(const tqi_store *store, size_t size)
 tq_status tqi_store_take_run(tqi_store *store, tqi_run *run, tq_error *error)
 {
     bool spilling = over_bound(store, run->bytes);
-    tq_status status = note_pages(store, run->data, run->bytes, spilling, error);
+    bool alone = !spilling && run->bytes >= TQI_PAGE_HEADER &&
+                 tqi_page_read_header(run->data).payload == run->bytes - TQI_PAGE_HEADER &&
+                 !tqi_fault("lose-page", store->spec->rank);
+    tq_status status = note_pages(store, run->data, run->bytes, alone ? run : NULL, spilling, error);
 
     if (spilling || status) {
         tqi_run_free(store->spec, run);
         return status;
     }
     store->held += run->bytes;
+    if (alone)
+        return TQ_OK;
     run->next = store->runs;
     store->runs = run;
     return TQ_OK;
@@ -190,7 +212,7 @@ static tqi_run *copy_block(tqi_store *store, size_t size)
 tq_status tqi_store_copy_pages(tqi_store *store, const uint8_t *pages, size_t size, tq_error *error)
 {
     if (over_bound(store, size))
-        return note_pages(store, pages, size, true, error);
+        return note_pages(store, pages, size, NULL, true, error);
     tqi_run *block = copy_block(store, size);
     if (!block)
         return tqi_fail_memory(error, size, "pages (see --memory)");
@@ -198,7 +220,7 @@ tq_status tqi_store_copy_pages(tqi_store *store, const uint8_t *pages, size_t si
     memcpy(copy, pages, size);
     block->bytes += size;
     store->held += size;
-    return note_pages(store, copy, size, false, error);
+    return note_pages(store, copy, size, NULL, false, error);
 }
 
 tq_status tqi_store_seal(tqi_store *store, tq_error *error)

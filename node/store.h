@@ -2,7 +2,7 @@
  * file.
  *
  * After a failure only tqi_store_free is allowed. While pages arrive only the engine touches a store. After
- * tqi_store_seal it is read by the workers, each partition by one at a time, and not changed any more. */
+ * tqi_store_seal each partition belongs to one worker at a time, which reads its pages and may drop them. */
 #ifndef TQI_STORE_H
 #define TQI_STORE_H
 
@@ -12,6 +12,7 @@ typedef struct tqi_page_ref {
     const uint8_t *memory; /* NULL: in the spill file, */
     uint64_t offset;       /* there */
     size_t size;           /* with its header */
+    tqi_run *alone;        /* the run in which it is the only page, if so: freed with the page */
 } tqi_page_ref;
 
 typedef struct tqi_store_part {
@@ -23,7 +24,7 @@ typedef struct tqi_store_part {
 typedef struct tqi_store {
     const tqi_spec *spec;
     tqi_store_part *parts; /* spec->own_partitions of them */
-    tqi_run *runs;         /* kept because pages lie in them */
+    tqi_run *runs;         /* in which several pages lie */
     uint64_t held, bound;  /* bytes of pages in memory, and how many may be (0 = no bound) */
     const char *tmpdir;
     int spill; /* -1 until something is spilled */
@@ -57,5 +58,9 @@ typedef struct tqi_page_buffer {
  * TQ_E_TMPDIR: cannot be read back. TQ_E_ACCOUNT: the page is broken. TQ_E_MEMORY. */
 tq_status tqi_store_page(const tqi_store *store, uint32_t part, size_t i, tqi_page_buffer *buffer, const uint8_t **page,
                          tq_error *error);
+
+/* Give back the memory of the pages of a part that lie alone; they are not read any more. Any thread, of another part at
+ * the same time too. */
+void tqi_store_drop(tqi_store *store, uint32_t part);
 
 #endif

@@ -1,38 +1,34 @@
 #include "node/table.h"
 
+#include "node/rows.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRONT_BYTES = sizeof(tqi_entry) << TQI_FRONT_BITS };
-/* A key whose sum passes a multiple of this asks for a place in the front; one that has gathered as much there since
- * keeps it. */
-static const uint64_t HOT = 64;
+/* Looked up without fetching ahead: what is smaller stays in the cache anyway. */
+static const size_t SMALL_INDEX_BYTES = 512 << 10;
 
-/* A worker's table (one with a limit) gets its first entries whatever the budget says: without any it could not work.
- */
 static void *first_memory(const tqi_table *table, size_t bytes)
 {
-    bool worker = table->limit < TQI_TABLE_NO_LIMIT;
+    tqi_budget *budget = table->spec->budget;
 
-    return worker ? tqi_budget_force(table->spec->budget, bytes) : tqi_budget_alloc(table->spec->budget, bytes);
+    return table->anyway ? tqi_budget_force(budget, bytes) : tqi_budget_alloc(budget, bytes);
 }
 
-static uint64_t *new_index(const tqi_spec *spec, size_t slots)
+static void set_slots(tqi_table *table, uint64_t *index, size_t slots)
 {
-    uint64_t *index = tqi_budget_alloc(spec->budget, slots * sizeof *index);
-
-    if (index)
-        memset(index, 0, slots * sizeof *index);
-    return index;
+    table->index = index;
+    table->slots = slots;
+    table->shift = 32 - (unsigned)__builtin_ctzll(slots);
+    memset(index, 0, slots * sizeof *index);
 }
 
-tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, size_t limit)
+tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, size_t limit, bool anyway)
 {
     size_t slots = 16;
 
-    *table = (tqi_table){.spec = spec, .capacity = capacity, .limit = limit};
+    *table = (tqi_table){.spec = spec, .hashes = {1, 0, 0}, .capacity = capacity, .limit = limit, .anyway = anyway};
     tqi_arena_init(&table->arena, spec->budget);
-    table->arena.first_anyway = limit < TQI_TABLE_NO_LIMIT;
+    table->arena.first_anyway = anyway;
     table->entries = first_memory(table, capacity * sizeof *table->entries);
     if (!table->entries)
         return TQ_E_MEMORY;
@@ -40,50 +36,45 @@ tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity
         return TQ_OK;
     while (slots < 2 * capacity)
         slots *= 2;
-    table->index = first_memory(table, slots * sizeof *table->index);
-    table->index_mask = slots - 1;
-    if (!table->index) {
+    uint64_t *index = first_memory(table, slots * sizeof *index);
+    if (!index) {
         tqi_table_free(table);
         return TQ_E_MEMORY;
     }
-    memset(table->index, 0, slots * sizeof *table->index);
+    set_slots(table, index, slots);
     return TQ_OK;
-}
-
-static void free_index(tqi_table *table)
-{
-    tqi_budget_free(table->spec->budget, table->index, (table->index_mask + 1) * sizeof *table->index);
-    table->index = NULL;
 }
 
 void tqi_table_free(tqi_table *table)
 {
     if (!table->spec)
         return;
-    tqi_budget_free(table->spec->budget, table->entries, table->capacity * sizeof *table->entries);
-    table->entries = NULL;
-    free_index(table);
-    tqi_budget_free(table->spec->budget, table->front, FRONT_BYTES);
-    table->front = NULL;
+    tqi_budget *budget = table->spec->budget;
+    tqi_budget_free(budget, table->entries, table->capacity * sizeof *table->entries);
+    tqi_budget_free(budget, table->index, table->slots * sizeof *table->index);
+    tqi_budget_free(budget, table->sorted, table->sorted_capacity * sizeof *table->sorted);
     tqi_arena_free(&table->arena);
-    table->n = table->capacity = 0;
+    table->entries = table->sorted = NULL;
+    table->index = NULL;
+    table->n = table->capacity = table->sorted_capacity = 0;
 }
 
-void tqi_table_clear(tqi_table *table)
+void tqi_table_clear(tqi_table *table, tqi_hashes hashes)
 {
     table->n = 0;
+    table->hashes = hashes;
     tqi_arena_reset(&table->arena);
     if (table->index)
-        memset(table->index, 0, (table->index_mask + 1) * sizeof *table->index);
+        memset(table->index, 0, table->slots * sizeof *table->index);
 }
 
 static void index_all(tqi_table *table)
 {
     for (size_t i = 0; i < table->n; i++) {
-        size_t slot = table->entries[i].hash32 & table->index_mask;
+        size_t slot = tqi_table_slot(table, table->entries[i].hash32);
 
         while (table->index[slot])
-            slot = (slot + 1) & table->index_mask;
+            slot = tqi_table_next_slot(table, slot);
         table->index[slot] = (uint64_t)table->entries[i].hash32 << 32 | (i + 1);
     }
 }
@@ -92,7 +83,7 @@ static void index_all(tqi_table *table)
 static bool grow(tqi_table *table)
 {
     tqi_budget *budget = table->spec->budget;
-    size_t capacity = 2 * table->capacity, slots = 2 * (table->index_mask + 1);
+    size_t capacity = 2 * table->capacity, slots = 2 * table->slots;
     uint64_t *index = NULL;
     tqi_entry *entries;
 
@@ -100,7 +91,7 @@ static bool grow(tqi_table *table)
         capacity = table->limit;
     if (capacity <= table->capacity)
         return false;
-    if (table->index && !(index = new_index(table->spec, slots)))
+    if (table->index && !(index = tqi_budget_alloc(budget, slots * sizeof *index)))
         return false;
     entries = tqi_budget_realloc(budget, table->entries, table->capacity * sizeof *entries, capacity * sizeof *entries);
     if (!entries) {
@@ -110,9 +101,8 @@ static bool grow(tqi_table *table)
     table->entries = entries;
     table->capacity = capacity;
     if (index) {
-        free_index(table);
-        table->index = index;
-        table->index_mask = slots - 1;
+        tqi_budget_free(budget, table->index, table->slots * sizeof *index);
+        set_slots(table, index, slots);
         index_all(table);
     }
     return true;
@@ -173,58 +163,13 @@ static tq_status append(tqi_table *table, const tqi_key *key, uint32_t hash32, i
     return TQ_OK;
 }
 
-static inline tq_status add(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value);
-
-/* Move a front entry's sum into the table. All the records in it were counted as merged; now one of them is a record
- * again. */
-static tq_status drain_slot(tqi_table *table, tqi_entry *slot)
-{
-    tqi_key key = {{slot->word[0], slot->word[1]}, slot->size};
-
-    if (slot->size == TQI_FRONT_EMPTY || slot->value == 0)
-        return TQ_OK;
-    tq_status status = add(table, &key, (uint64_t)slot->hash32 << 32, (int64_t)slot->value, (tq_slice){NULL, 0});
-    if (status)
-        return status;
-    table->merged--;
-    slot->value = 0;
-    return TQ_OK;
-}
-
-/* The entry is hot: give it its place in the front, unless one that is as hot has it. That one is drained, and must
- * prove itself again until the next time. */
-static __attribute__((noinline)) void promote(tqi_table *table, const tqi_entry *entry)
-{
-    tqi_entry *slot = &table->front[entry->hash32 >> (32 - TQI_FRONT_BITS)];
-    tqi_entry hot = *entry;
-    bool keeps = slot->size != TQI_FRONT_EMPTY && slot->value >= HOT;
-    tqi_entry *front = table->front;
-
-    if (hot.size > TQI_KEY_INLINE)
-        return;
-    table->front = NULL; /* draining merges, and must not lead back here */
-    tq_status status = drain_slot(table, slot);
-    table->front = front;
-    if (status || keeps)
-        return;
-    hot.value = 0;
-    *slot = hot;
-}
-
 static inline tq_status merge(tqi_table *table, tqi_entry *entry, int64_t number, tq_slice value)
 {
     const tqi_spec *spec = table->spec;
 
     table->merged++;
     switch (spec->combine) {
-    case TQ_SUM: {
-        uint64_t before = entry->value;
-
-        entry->value += (uint64_t)number;
-        if (__builtin_expect((before ^ entry->value) >= HOT, 0) && table->front)
-            promote(table, entry);
-        return TQ_OK;
-    }
+    case TQ_SUM: entry->value += (uint64_t)number; return TQ_OK;
     case TQ_MIN:
         if (number < (int64_t)entry->value)
             entry->value = (uint64_t)number;
@@ -252,8 +197,8 @@ static inline tq_status add(tqi_table *table, const tqi_key *key, uint64_t hash,
 
     if (!table->index)
         return append(table, key, hash32, number, value);
-    size_t slot = hash32 & table->index_mask;
-    for (uint64_t at; (at = table->index[slot]) != 0; slot = (slot + 1) & table->index_mask) {
+    size_t slot = tqi_table_slot(table, hash32);
+    for (uint64_t at; (at = table->index[slot]) != 0; slot = tqi_table_next_slot(table, slot)) {
         tqi_entry *entry = &table->entries[(uint32_t)at - 1];
 
         if (at >> 32 == hash32 && same_key(entry, key))
@@ -264,9 +209,9 @@ static inline tq_status add(tqi_table *table, const tqi_key *key, uint64_t hash,
     if (status)
         return status;
     if (index != table->index) { /* it grew: the place is another one now */
-        slot = hash32 & table->index_mask;
+        slot = tqi_table_slot(table, hash32);
         while (table->index[slot])
-            slot = (slot + 1) & table->index_mask;
+            slot = tqi_table_next_slot(table, slot);
     }
     table->index[slot] = (uint64_t)hash32 << 32 | table->n;
     return TQ_OK;
@@ -281,9 +226,9 @@ tq_status tqi_table_add(tqi_table *table, const tqi_key *key, uint64_t hash, int
 static void prefetch(const tqi_table *table, const tqi_record *records, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        __builtin_prefetch(&table->index[(uint32_t)(records[i].hash >> 32) & table->index_mask]);
+        __builtin_prefetch(&table->index[tqi_table_slot(table, (uint32_t)(records[i].hash >> 32))]);
     for (size_t i = 0; i < n; i++) {
-        uint64_t at = table->index[(uint32_t)(records[i].hash >> 32) & table->index_mask];
+        uint64_t at = table->index[tqi_table_slot(table, (uint32_t)(records[i].hash >> 32))];
 
         __builtin_prefetch(&table->entries[(uint32_t)(at - (at != 0))], 1);
     }
@@ -291,7 +236,7 @@ static void prefetch(const tqi_table *table, const tqi_record *records, size_t n
 
 size_t tqi_table_add_batch(tqi_table *table, const tqi_record *records, size_t n, tq_status *status)
 {
-    if (table->index)
+    if (table->index && table->slots * sizeof *table->index > SMALL_INDEX_BYTES)
         prefetch(table, records, n);
     *status = TQ_OK;
     for (size_t i = 0; i < n; i++) {
@@ -302,54 +247,60 @@ size_t tqi_table_add_batch(tqi_table *table, const tqi_record *records, size_t n
     return n;
 }
 
-tq_status tqi_table_add_front(tqi_table *table)
-{
-    tqi_entry *front = tqi_budget_alloc(table->spec->budget, FRONT_BYTES);
+/* ---- In the order of the hashes ---- */
 
-    if (!front)
-        return TQ_E_MEMORY;
-    memset(front, 0, FRONT_BYTES);
-    for (size_t i = 0; i < (size_t)1 << TQI_FRONT_BITS; i++)
-        front[i].size = TQI_FRONT_EMPTY;
-    table->front = front;
-    return TQ_OK;
+static bool in_order(const tqi_table *table, const tqi_entry *a, const tqi_entry *b)
+{
+    return tqi_rows_compare(TQ_ORDER_NONE, &table->spec->shape, a, b) <= 0;
 }
 
-tq_status tqi_table_drain_front(tqi_table *table)
+/* The entries that the index leads to, in its order; then those collisions are mended that put one behind another. An
+ * entry that found no place at the end of the index stands at its beginning, before the first empty slot: it comes
+ * last. */
+static void read_index(tqi_table *table)
 {
-    tqi_entry *front = table->front;
-    tq_status status = TQ_OK;
+    size_t n = 0, first_empty = 0;
 
-    if (!front)
-        return TQ_OK;
-    table->front = NULL;
-    for (size_t i = 0; i < (size_t)1 << TQI_FRONT_BITS && !status; i++)
-        status = drain_slot(table, &front[i]);
-    table->front = front;
-    return status;
+    while (table->index[first_empty])
+        first_empty++;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t slot = 0; slot < first_empty; slot++) {
+            const tqi_entry *entry = &table->entries[(uint32_t)table->index[slot] - 1];
+
+            if ((tqi_table_slot(table, entry->hash32) > slot) == (pass == 1))
+                table->sorted[n++] = *entry;
+        }
+        for (size_t slot = first_empty; slot < table->slots && pass == 0; slot++)
+            if (table->index[slot])
+                table->sorted[n++] = table->entries[(uint32_t)table->index[slot] - 1];
+    }
+    for (size_t i = 1; i < n; i++) {
+        tqi_entry held = table->sorted[i];
+        size_t at = i;
+
+        for (; at > 0 && !in_order(table, &table->sorted[at - 1], &held); at--)
+            table->sorted[at] = table->sorted[at - 1];
+        table->sorted[at] = held;
+    }
 }
 
-void tqi_table_take(tqi_table *table, tqi_entry **entries, size_t *n, size_t *capacity, tqi_arena *arena)
+tqi_entry *tqi_table_sorted(tqi_table *table)
 {
     tqi_budget *budget = table->spec->budget;
-    size_t spare = table->capacity - table->n;
 
-    free_index(table);
-    if (table->n > 0 && spare > table->n / 8) { /* what doubling left over is worth having back */
-        void *trimmed = tqi_budget_realloc(budget, table->entries, table->capacity * sizeof(tqi_entry),
-                                           table->n * sizeof(tqi_entry));
-
-        if (trimmed) {
-            table->entries = trimmed;
-            table->capacity = table->n;
+    if (!table->index) {
+        tqi_entries_sort(table->entries, table->n, TQ_ORDER_NONE, &table->spec->shape);
+        return table->entries;
+    }
+    if (table->sorted_capacity < table->n) {
+        tqi_budget_free(budget, table->sorted, table->sorted_capacity * sizeof *table->sorted);
+        table->sorted_capacity = table->n + table->n / 4;
+        table->sorted = tqi_budget_force(budget, table->sorted_capacity * sizeof *table->sorted);
+        if (!table->sorted) {
+            table->sorted_capacity = 0;
+            return NULL;
         }
     }
-    *entries = table->entries;
-    *n = table->n;
-    *capacity = table->capacity;
-    *arena = table->arena;
-    table->entries = NULL;
-    table->n = table->capacity = 0;
-    tqi_arena_init(&table->arena, table->spec->budget);
-    tqi_table_free(table);
+    read_index(table);
+    return table->sorted;
 }

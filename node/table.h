@@ -2,13 +2,11 @@
  *
  * Entries lie densely in the order in which their keys first came; an index of 8-byte slots (hash32 | entry number + 1,
  * 0 = empty, linear probing, at most half full) leads to them. So a flush or a result reads only what is there, and a
- * miss is mostly decided in the index alone. A table begins small and doubles; a worker's table is emptied when it has
- * reached its limit, or when the budget does not let it grow.
+ * miss is mostly decided in the index alone. A table begins small and doubles, up to its limit or as far as the budget
+ * lets it.
  *
- * A worker's table for sums has a front: a small array, addressed by the hash alone, that holds keys which were seen
- * often. Most words of a natural text end there, without a branch on where they were found and without leaving the
- * cache. A key gets in when its entry is merged often; its counts go back into its entry when it is driven out, and at
- * the end.
+ * A table is for a range of hashes, and the place of a key in the index grows with its hash. So the index, read from one
+ * end to the other, gives the entries in the order of their hashes, but for neighbours that have collided.
  *
  * With TQ_COMBINE_NONE there is no index: every record is an entry of its own, in order of arrival.
  *
@@ -20,31 +18,84 @@
 #include "node/entry.h"
 #include "node/spec.h"
 
+/* Which hashes. All of them are divided into ranges of equal size, as many as there are partitions or bins; a table takes
+ * one of these, or 1 / (1 << halvings) of one, beginning at base (in units of range / 2^32). */
+typedef struct tqi_hashes {
+    uint32_t ranges;
+    uint32_t base;
+    unsigned halvings;
+} tqi_hashes;
+
 typedef struct tqi_table {
     const tqi_spec *spec;
+    tqi_hashes hashes;
     tqi_entry *entries;
-    uint64_t *index;  /* NULL: not combining */
-    tqi_entry *front; /* NULL, or 1 << TQI_FRONT_BITS entries; size = TQI_FRONT_EMPTY: nobody */
+    uint64_t *index; /* NULL: not combining */
     size_t n, capacity;
-    size_t index_mask;
+    size_t slots;    /* of the index: a power of two */
+    unsigned shift;  /* from a place in the range to one in the index */
     size_t limit;    /* most entries */
     uint64_t merged; /* records that were combined into an entry that was there */
     int user_code;   /* what combine_fn returned when it failed */
+    bool anyway;     /* the first memory is given whatever the budget says */
     tqi_arena arena;
+    tqi_entry *sorted; /* room for tqi_table_sorted */
+    size_t sorted_capacity;
 } tqi_table;
 
-/* 8192 entries of 32 bytes are a quarter of a 1 MiB L2 cache. */
-enum { TQI_FRONT_BITS = 13 };
-#define TQI_FRONT_EMPTY UINT32_MAX
+#define TQI_TABLE_NO_LIMIT ((size_t)INT32_MAX)
 
-#define TQI_TABLE_NO_LIMIT ((size_t)UINT32_MAX - 1)
+/* What one entry costs, with its share of the index. */
+enum { TQI_ENTRY_COST = sizeof(tqi_entry) + 2 * sizeof(uint64_t) };
 
-/* A table for capacity entries at first (at least 1), and limit at last. TQ_E_MEMORY. */
-tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, size_t limit);
+/* A table for capacity entries at first (at least 1), and limit at last. anyway: what it needs to begin with is taken
+ * whatever the budget says. TQ_E_MEMORY. */
+tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, size_t limit, bool anyway);
 void tqi_table_free(tqi_table *table);
 
-/* Forget all entries. */
-void tqi_table_clear(tqi_table *table);
+/* Forget all entries, and be for these hashes from now on. At first a table is for all. merged is kept. */
+void tqi_table_clear(tqi_table *table, tqi_hashes hashes);
+
+/* Where a hash lies in its range: 0 is the beginning, 2^32 would be the end. */
+static inline uint32_t tqi_place_in_range(uint32_t hash32, uint32_t ranges)
+{
+    return (uint32_t)((uint64_t)hash32 * ranges);
+}
+
+static inline size_t tqi_table_slot(const tqi_table *table, uint32_t hash32)
+{
+    uint32_t place = tqi_place_in_range(hash32, table->hashes.ranges);
+
+    return (uint32_t)((place - table->hashes.base) << table->hashes.halvings) >> table->shift;
+}
+
+static inline size_t tqi_table_next_slot(const tqi_table *table, size_t slot)
+{
+    return (slot + 1) & (table->slots - 1);
+}
+
+/* Whether the table is for the key of this hash. */
+static inline bool tqi_table_is_for(const tqi_table *table, uint32_t hash32)
+{
+    uint32_t place = tqi_place_in_range(hash32, table->hashes.ranges);
+
+    return (uint64_t)(uint32_t)(place - table->hashes.base) << table->hashes.halvings <= UINT32_MAX;
+}
+
+/* The entry of a short key, or NULL. The table must have an index. */
+static inline tqi_entry *tqi_table_find_short(const tqi_table *table, const tqi_key *key, uint32_t hash32)
+{
+    size_t slot = tqi_table_slot(table, hash32);
+
+    for (uint64_t at; (at = table->index[slot]) != 0; slot = tqi_table_next_slot(table, slot)) {
+        tqi_entry *entry = &table->entries[(uint32_t)at - 1];
+
+        if (at >> 32 == hash32 && ((entry->word[0] ^ key->word[0]) | (entry->word[1] ^ key->word[1]) |
+                                   (entry->size ^ (uint32_t)key->size)) == 0)
+            return entry;
+    }
+    return NULL;
+}
 
 /* Merge a record. number is its value for TQ_I64, value its bytes otherwise. Key and value are copied.
  * TQ_E_AGAIN: full, nothing was done: flush and try again. TQ_E_MEMORY: full, and empty. TQ_E_USER: combine_fn failed,
@@ -66,25 +117,8 @@ enum { TQI_BATCH = 128 };
  * less than n only if *status is not TQ_OK. */
 size_t tqi_table_add_batch(tqi_table *table, const tqi_record *records, size_t n, tq_status *status);
 
-/* Give the table a front. TQ_SUM only. TQ_E_MEMORY: it has none, and works without. */
-tq_status tqi_table_add_front(tqi_table *table);
-
-/* The place of a short key in the front. */
-static inline tqi_entry *tqi_front_slot(const tqi_table *table, uint64_t hash)
-{
-    return &table->front[hash >> (64 - TQI_FRONT_BITS)];
-}
-
-static inline bool tqi_front_holds(const tqi_entry *slot, const tqi_key *key)
-{
-    return ((slot->word[0] ^ key->word[0]) | (slot->word[1] ^ key->word[1]) | (slot->size ^ key->size)) == 0;
-}
-
-/* Move what the front has counted since into entries. TQ_E_AGAIN: the table is full, flush it and call again. */
-tq_status tqi_table_drain_front(tqi_table *table);
-
-/* Take the entries away: *entries (allocated from spec->budget, *capacity long) and *arena belong to the caller now,
- * and the table is as after tqi_table_free. */
-void tqi_table_take(tqi_table *table, tqi_entry **entries, size_t *n, size_t *capacity, tqi_arena *arena);
+/* The table's entries in the order of their hashes, those of one hash by key, those of one key (TQ_COMBINE_NONE) by
+ * value. Valid until the table is used again. NULL: no memory. */
+tqi_entry *tqi_table_sorted(tqi_table *table);
 
 #endif

@@ -1,0 +1,58 @@
+/* How a rank's budget is divided. What stands here adds up to less than all of it, whichever phase a rank is in:
+ *
+ *   map      pages of the workers 1/4, early combining 1/16, input 1/16, runs 1/16, queue 1/16, a round 2/32, store 1/4
+ *   reduce   store 1/4, results 1/4, tables 1/4, runs 1/16
+ *   order    results 1/4, ranges 1/4, runs, queue and round as above
+ *   write    ranges 1/4, rows and texts of the ranges under way 1/4
+ */
+#include "mpi/job.h"
+
+static const uint64_t MOST_WORKER_BYTES = 256 << 20, MOST_EARLY_BYTES = 1 << 20;
+static const uint64_t MOST_RUN_BYTES = 64 << 20, MOST_QUEUED_BYTES = 256 << 20, MOST_RANGE_BYTES = 64 << 20;
+enum { SMALLEST_PIECE = 64 << 10 };
+
+static uint64_t at_most(uint64_t bytes, uint64_t most)
+{
+    return bytes < most ? bytes : most;
+}
+
+/* Blocks so small that each bin of each worker can have two of them. */
+static uint64_t block_bytes(uint64_t worker_bytes, uint32_t bins)
+{
+    uint64_t block = TQI_BLOCK_BYTES;
+
+    while (block > TQI_SMALLEST_BLOCK_BYTES && 2 * block * bins > worker_bytes)
+        block /= 2;
+    return block;
+}
+
+uint64_t tqi_range_bytes(const tqi_job *job)
+{
+    uint64_t memory = job->budget.limit ? job->budget.limit : UINT64_MAX / 2;
+
+    /* As many ranges are under way as there may be tasks. */
+    return at_most(memory / 4 / (uint64_t)tqi_work_limit(job) + 1, MOST_RANGE_BYTES);
+}
+
+void tqi_share_memory(tqi_job *job)
+{
+    uint64_t memory = job->budget.limit ? job->budget.limit : UINT64_MAX / 2;
+    uint64_t workers = (uint64_t)tq_executor_workers(job->executor);
+    uint32_t bins = job->spec.partitions <= TQI_MOST_BINS ? job->spec.partitions : TQI_FEWER_BINS;
+    tqi_shares *shares = &job->shares;
+
+    workers = workers ? workers : 1;
+    shares->worker = at_most(memory / 4 / workers, MOST_WORKER_BYTES);
+    shares->block = block_bytes(shares->worker, bins);
+    if (shares->worker < 2 * shares->block * bins)
+        shares->worker = 2 * shares->block * bins;
+    shares->early = at_most(memory / 16 / workers, MOST_EARLY_BYTES);
+    shares->piece = at_most(memory / 16 / workers & ~(uint64_t)(SMALLEST_PIECE - 1), TQI_PIECE_BYTES);
+    if (shares->piece < SMALLEST_PIECE)
+        shares->piece = SMALLEST_PIECE;
+    shares->runs = at_most(memory / 16, MOST_RUN_BYTES);
+    shares->queue = at_most(memory / 16, MOST_QUEUED_BYTES);
+    shares->store = job->budget.limit / 4;
+    shares->table = job->budget.limit / 4 / workers;
+    job->spec.worker_bytes = shares->worker;
+}

@@ -1,0 +1,158 @@
+#include "node/merge.h"
+
+#include "common/error.h"
+#include "node/run.h"
+#include <inttypes.h>
+
+static inline tqi_key load_key(tq_slice key)
+{
+    /* Pages have slack behind them, wherever they lie. */
+    return key.size > TQI_KEY_INLINE ? tqi_key_borrow_long(key.data, key.size)
+                                     : tqi_key_load_padded(key.data, key.size);
+}
+
+static tq_status malformed(const tqi_page_header *header, tq_error *error)
+{
+    return tqi_fail(error, TQ_E_ACCOUNT, "a page of partition %" PRIu32 " is malformed", header->partition);
+}
+
+/* What became of adding records. */
+static tq_status describe(const tqi_table *table, tq_status status, const tqi_page_header *header, tq_error *error)
+{
+    if (status == TQ_E_USER)
+        return tqi_fail(error, status, "the combiner returned %d", table->user_code);
+    if (status == TQ_E_MEMORY)
+        return tqi_fail(error, status, "no memory for a key or value of partition %" PRIu32 " (see --memory)",
+                        header->partition);
+    return status;
+}
+
+/* ---- Sums: a loop of their own, since there are most of them ---- */
+
+/* The next record, as tqi_page_next has it; short keys with small values are decoded without a call. */
+static inline bool next_sum(const uint8_t **cursor, const uint8_t *end, tq_slice *key, int64_t *number)
+{
+    static const tqi_value_shape shape = {TQ_I64, 0};
+    const uint8_t *at = *cursor;
+    tq_slice value;
+
+    if (at < end && *at <= TQI_KEY_INLINE && end - at > *at + 1 && at[*at + 1] < 0x80) {
+        *key = (tq_slice){(const char *)at + 1, *at};
+        *number = tqi_unzigzag(at[*at + 1]);
+        *cursor = at + *at + 2;
+        return true;
+    }
+    return tqi_page_next(&shape, cursor, end, key, &value, number);
+}
+
+static tq_status merge_sums(tqi_table *table, const uint8_t *page, tqi_merge_place *place, tq_account *account,
+                            tq_error *error)
+{
+    tqi_page_header header = tqi_page_read_header(page);
+    const uint8_t *first = page + TQI_PAGE_HEADER, *at = first + place->offset, *end = first + header.payload;
+    tq_account sums = *account;
+    bool all = table->hashes.halvings == 0;
+    tq_status status = TQ_OK;
+    tq_slice bytes;
+    int64_t number;
+    uint64_t n = place->records;
+
+    for (const uint8_t *from = at; next_sum(&at, end, &bytes, &number); n++, from = at) {
+        tqi_key key = load_key(bytes);
+        uint64_t hash = tqi_key_hash(&key);
+        uint32_t hash32 = (uint32_t)(hash >> 32);
+
+        if (!all && !tqi_table_is_for(table, hash32))
+            continue;
+        tqi_entry *entry = key.size <= TQI_KEY_INLINE ? tqi_table_find_short(table, &key, hash32) : NULL;
+        if (entry) {
+            entry->value += (uint64_t)number;
+            table->merged++;
+        } else {
+            status = tqi_table_add(table, &key, hash, number, (tq_slice){NULL, 0});
+        }
+        if (__builtin_expect(status != TQ_OK, 0)) {
+            at = from;
+            break;
+        }
+        tqi_account_sum(&sums, hash, (uint64_t)number);
+    }
+    *account = sums;
+    *place = (tqi_merge_place){(size_t)(at - first), n};
+    if (status)
+        return describe(table, status, &header, error);
+    return at == end && n == header.records ? TQ_OK : malformed(&header, error);
+}
+
+/* ---- Everything else: in batches, for tables that leave the cache ---- */
+
+/* Up to TQI_BATCH records from *at on that the table is for; *passed counts those that it is not for. */
+static size_t decode(const tqi_table *table, const uint8_t **at, const uint8_t *end, tqi_record *records,
+                     uint64_t *passed)
+{
+    bool all = table->hashes.halvings == 0;
+    size_t n = 0;
+
+    for (tq_slice key; n < TQI_BATCH;) {
+        tqi_record *record = &records[n];
+
+        if (!tqi_page_next(&table->spec->shape, at, end, &key, &record->value, &record->number))
+            break;
+        record->key = load_key(key);
+        record->hash = tqi_key_hash(&record->key);
+        if (all || tqi_table_is_for(table, (uint32_t)(record->hash >> 32)))
+            n++;
+        else
+            ++*passed;
+    }
+    return n;
+}
+
+/* Behind the first added of the records that the table is for, from a place on. */
+static void advance(const tqi_table *table, const uint8_t *page, tqi_merge_place *place, size_t added)
+{
+    tqi_page_header header = tqi_page_read_header(page);
+    const uint8_t *first = page + TQI_PAGE_HEADER, *at = first + place->offset, *end = first + header.payload;
+
+    for (size_t n = 0; n < added;) {
+        tq_slice key, value;
+        int64_t number;
+
+        tqi_page_next(&table->spec->shape, &at, end, &key, &value, &number);
+        place->records++;
+        n += tqi_table_is_for(table, (uint32_t)(tqi_hash(key.data, key.size) >> 32));
+    }
+    place->offset = (size_t)(at - first);
+}
+
+static tq_status merge_any(tqi_table *table, const uint8_t *page, tqi_merge_place *place, tq_account *account,
+                           tq_error *error)
+{
+    tqi_page_header header = tqi_page_read_header(page);
+    const uint8_t *first = page + TQI_PAGE_HEADER, *at = first + place->offset, *end = first + header.payload;
+    tqi_record records[TQI_BATCH];
+    uint64_t passed = 0;
+
+    for (size_t n; (n = decode(table, &at, end, records, &passed)) != 0; passed = 0) {
+        tq_status status;
+        size_t added = tqi_table_add_batch(table, records, n, &status);
+
+        for (size_t i = 0; i < added; i++)
+            tqi_account_pair(table->spec, records[i].hash, records[i].number, records[i].value, account);
+        if (status) {
+            advance(table, page, place, added);
+            return describe(table, status, &header, error);
+        }
+        *place = (tqi_merge_place){(size_t)(at - first), place->records + n + passed};
+    }
+    place->records += passed;
+    return at == end && place->records == header.records ? TQ_OK : malformed(&header, error);
+}
+
+tq_status tqi_merge_page(tqi_table *table, const uint8_t *page, tqi_merge_place *place, tq_account *account,
+                         tq_error *error)
+{
+    if (table->spec->combine == TQ_SUM)
+        return merge_sums(table, page, place, account, error);
+    return merge_any(table, page, place, account, error);
+}
