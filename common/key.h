@@ -25,6 +25,9 @@ typedef struct tqi_key {
     size_t size;
 } tqi_key;
 
+/* The bytes of a key's words that belong to it, by its size. */
+extern const uint64_t tqi_key_masks[TQI_KEY_INLINE + 1][2];
+
 uint64_t tqi_hash_long(const void *data, size_t size);
 
 static inline uint64_t tqi_fold(uint64_t a, uint64_t b)
@@ -52,16 +55,14 @@ static inline tqi_key tqi_key_load_short(const char *data, size_t size)
     return key;
 }
 
-/* A short key from memory with TQI_KEY_SLACK readable bytes behind it: two loads and two masks, no branch. */
+/* A short key from memory with TQI_KEY_SLACK readable bytes behind it: two loads and two masks, no branch. size <= 16. */
 static inline tqi_key tqi_key_load_padded(const char *data, size_t size)
 {
     tqi_key key;
-    unsigned low = (unsigned)(size < 8 ? size : 8), high = (unsigned)size - low;
 
     memcpy(key.word, data, 16);
-    /* (1 << 8n) - 1 without the undefined shift by 64. */
-    key.word[0] &= low ? ~(uint64_t)0 >> (64 - 8 * low) : 0;
-    key.word[1] &= high ? ~(uint64_t)0 >> (64 - 8 * high) : 0;
+    key.word[0] &= tqi_key_masks[size][0];
+    key.word[1] &= tqi_key_masks[size][1];
     key.size = size;
     return key;
 }

@@ -40,7 +40,7 @@ tqi_work *tqi_work_new(tqi_job *job, void (*run)(tqi_work *work, int worker))
     work->job = job;
     work->run = run;
     work->used = true;
-    work->text = job->n_spares ? job->spares[--job->n_spares] : (tqi_text){.budget = &job->budget};
+    work->text.budget = &job->budget;
     tqi_error_clear(&work->error);
     job->works_used++;
     return work;

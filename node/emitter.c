@@ -14,29 +14,21 @@ static const uint64_t TRIED = 1 << 15, LEFT_OUT = 1 << 20;
 enum { USEFUL = 8 };
 
 /* A small table is emptied when its keys and values take more than this. */
-enum { FIRST_ENTRIES = 1024, MOST_EARLY_ENTRIES = 16 << 10, MOST_EARLY_BYTES = 1 << 20, FRONT_BITS = 14 };
+enum { FIRST_ENTRIES = 1024, MOST_EARLY_ENTRIES = 16 << 10, MOST_EARLY_BYTES = 1 << 20 };
 
 /* The front, or the table of what is no sum. Without memory for it there is none, which is slower. */
 static void init_early(tq_emitter *emitter, size_t bytes)
 {
     const tqi_spec *spec = emitter->spec;
-    tqi_front *front = &emitter->front;
-    unsigned bits = FRONT_BITS;
+    bool has_front = spec->combine == TQ_SUM && tqi_front_init(&emitter->front, spec->budget, bytes);
 
-    if (spec->combine == TQ_SUM) {
-        while (bits > TQI_FRONT_LEAST_BITS && sizeof *front->slots << bits > bytes)
-            bits--;
-        front->slots = tqi_budget_alloc(spec->budget, sizeof *front->slots << bits);
-        front->shift = 64 - bits;
-        for (size_t i = 0; front->slots && i < (size_t)1 << bits; i++)
-            front->slots[i] = (tqi_front_slot){.size = TQI_FRONT_EMPTY};
-    } else if (spec->combine != TQ_COMBINE_NONE) {
+    if (spec->combine != TQ_SUM && spec->combine != TQ_COMBINE_NONE) {
         size_t limit = bytes / TQI_ENTRY_COST;
 
         limit = limit < FIRST_ENTRIES ? FIRST_ENTRIES : limit > MOST_EARLY_ENTRIES ? MOST_EARLY_ENTRIES : limit;
         emitter->has_table = !tqi_table_init(&emitter->table, spec, FIRST_ENTRIES, limit, false);
     }
-    emitter->trial = (tqi_trial){.on = front->slots || emitter->has_table, .until = TRIED};
+    emitter->trial = (tqi_trial){.on = has_front || emitter->has_table, .until = TRIED};
     if (!emitter->trial.on)
         emitter->trial.until = UINT64_MAX;
 }
@@ -65,18 +57,9 @@ tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker
     return status;
 }
 
-static void free_front(tq_emitter *emitter)
-{
-    tqi_front *front = &emitter->front;
-
-    if (front->slots)
-        tqi_budget_free(emitter->spec->budget, front->slots, sizeof *front->slots << (64 - front->shift));
-    front->slots = NULL;
-}
-
 void tqi_emitter_free(tq_emitter *emitter)
 {
-    free_front(emitter);
+    tqi_front_free(&emitter->front, emitter->spec->budget);
     tqi_table_free(&emitter->table);
     tqi_table_free(&emitter->scratch);
     tqi_bins_free(&emitter->bins);
@@ -134,27 +117,29 @@ static inline tq_status put_sum(tq_emitter *emitter, const tqi_key *key, uint64_
     return TQ_OK;
 }
 
-/* What was summed up in a slot of the front, on its way. */
-static tq_status evict(tq_emitter *emitter, tqi_front_slot *slot)
+/* A sum that the front has given up, on its way. */
+static inline void put_evicted(tq_emitter *emitter, const tqi_evicted *evicted)
 {
-    tqi_key key = {{slot->word[0], slot->word[1]}, slot->size};
+    const tqi_key *key = &evicted->key;
 
-    if (slot->size == TQI_FRONT_EMPTY)
-        return TQ_OK;
-    slot->size = TQI_FRONT_EMPTY;
-    return put_sum(emitter, &key, tqi_hash_short(key.word[0], key.word[1], key.size), slot->value);
+    if (key->size)
+        put_sum(emitter, key, tqi_hash_short(key->word[0], key->word[1], key->size), evicted->value);
 }
 
-/* A sum whose key the front does not hold: into it, or past it. */
-static inline tq_status miss(tq_emitter *emitter, const tqi_key *key, uint64_t hash, uint64_t number)
+/* Into the front, if it is a key for it, or past it. */
+static inline void add_sum(tq_emitter *emitter, const tqi_key *key, uint64_t hash, uint64_t number)
 {
-    tqi_front_slot *slot = tqi_front_slot_of(&emitter->front, hash);
+    tqi_front *front = &emitter->front;
+    unsigned class = tqi_front_class(key);
+    tqi_evicted evicted;
 
-    if (key->size > TQI_KEY_INLINE || !tqi_front_challenge(slot))
-        return put_sum(emitter, key, hash, number);
-    tqi_front_slot weak = *slot;
-    tqi_front_take(slot, key, number);
-    return evict(emitter, &weak);
+    if (class == 2)
+        put_sum(emitter, key, hash, number);
+    else if (class == 0 ? tqi_front_add8(front, &(tqi_key8){key->word[0], hash}, number, &evicted)
+                        : tqi_front_add16(front, &(tqi_key16){key->word[0], key->word[1], hash}, number, &evicted))
+        emitter->merged_early++;
+    else
+        put_evicted(emitter, &evicted);
 }
 
 /* Everything in the small table, on its way. */
@@ -177,9 +162,11 @@ static tq_status pour(tq_emitter *emitter)
 
 tq_status tqi_emitter_finish(tq_emitter *emitter)
 {
-    for (size_t i = 0; emitter->front.slots && i < (size_t)1 << (64 - emitter->front.shift) && !emitter->status; i++)
-        evict(emitter, &emitter->front.slots[i]);
-    free_front(emitter);
+    tqi_evicted evicted;
+
+    for (size_t next = 0; !emitter->status && tqi_front_drain(&emitter->front, &next, &evicted);)
+        put_evicted(emitter, &evicted);
+    tqi_front_free(&emitter->front, emitter->spec->budget);
     if (emitter->has_table && !emitter->status)
         pour(emitter);
     tq_status status = tqi_compact_last(emitter);
@@ -240,9 +227,8 @@ static inline tq_status add(tq_emitter *emitter, const tqi_key *key, uint64_t ha
     if (emitter->spec->combine == TQ_SUM) {
         if (!emitter->trial.on)
             return put_sum(emitter, key, hash, (uint64_t)number);
-        uint64_t found = tqi_front_add(tqi_front_slot_of(&emitter->front, hash), key, (uint64_t)number);
-        emitter->merged_early += found;
-        return found ? TQ_OK : miss(emitter, key, hash, (uint64_t)number);
+        add_sum(emitter, key, hash, (uint64_t)number);
+        return emitter->status;
     }
     if (emitter->trial.on)
         return combine_early(emitter, key, hash, number, value);
@@ -286,46 +272,64 @@ tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value)
     return emit(emitter, key, 0, value);
 }
 
-/* The sums of a batch whose values are all the same. What the front holds is counted there; the rest is kept, and that
- * without a branch on which it is. Returns how many are kept. */
-static size_t sum_in_front(tq_emitter *emitter, const tq_slice *keys, size_t n, uint64_t value)
+/* What the front did not hold takes places in it; what had them goes into the bins. A key that was missed twice in one
+ * batch is found the second time. */
+static void replace(tq_emitter *emitter, tqi_divided *batch, uint64_t value)
 {
-    struct tqi_missed *missed = emitter->missed;
-    uint64_t hashes = 0;
-    size_t kept = 0;
+    tqi_evicted evicted;
 
-    for (size_t i = 0; i < n; i++) {
-        missed[kept].key = load_key(emitter, keys[i]);
-        uint64_t hash = missed[kept].hash = tqi_key_hash(&missed[kept].key);
-        hashes += hash;
-        kept += 1 - tqi_front_add(tqi_front_slot_of(&emitter->front, hash), &missed[kept].key, value);
-    }
-    emitter->merged_early += n - kept;
-    emitter->emitted.records += n;
-    emitter->emitted.weight += n * value;
-    emitter->emitted.check += hashes * value;
-    return kept;
+    for (size_t i = 0; i < batch->n8 && !emitter->status; i++)
+        if (tqi_front_add8(&emitter->front, &batch->keys8[i], value, &evicted))
+            emitter->merged_early++;
+        else
+            put_evicted(emitter, &evicted);
+    for (size_t i = 0; i < batch->n16 && !emitter->status; i++)
+        if (tqi_front_add16(&emitter->front, &batch->keys16[i], value, &evicted))
+            emitter->merged_early++;
+        else
+            put_evicted(emitter, &evicted);
 }
 
-/* n sums of the same value, n <= TQI_BATCH. */
+/* Of the keys that are not for the front. */
+static void put_others(tq_emitter *emitter, const tq_slice *keys, uint64_t value)
+{
+    for (size_t i = 0; i < emitter->batch.n_others && !emitter->status; i++) {
+        tqi_key key = load_key(emitter, keys[emitter->batch.others[i]]);
+        uint64_t hash = tqi_key_hash(&key);
+
+        emitter->emitted.check += hash * value;
+        put_sum(emitter, &key, hash, value);
+    }
+}
+
+/* n sums of the same value, n <= TQI_FRONT_BATCH, of keys that have slack behind them. */
 static tq_status emit_sums(tq_emitter *emitter, const tq_slice *keys, size_t n, uint64_t value)
 {
-    if (emitter->emitted.records >= emitter->trial.until)
-        look(emitter);
-    if (!emitter->trial.on) {
-        for (size_t i = 0; i < n && !emitter->status; i++) {
-            tqi_key key = load_key(emitter, keys[i]);
-            uint64_t hash = tqi_key_hash(&key);
+    tqi_divided *batch = &emitter->batch;
+    const tqi_front *front = &emitter->front;
 
-            tqi_account_sum(&emitter->emitted, hash, value);
-            put_sum(emitter, &key, hash, value);
-        }
-        return emitter->status;
-    }
-    size_t kept = sum_in_front(emitter, keys, n, value);
-    for (size_t i = 0; i < kept && !emitter->status; i++)
-        miss(emitter, &emitter->missed[i].key, emitter->missed[i].hash, value);
+    front->kernel->divide(keys, n, batch);
+    emitter->emitted.records += n;
+    emitter->emitted.weight += n * value;
+    emitter->emitted.check += batch->hashes * value;
+    size_t n8 = front->kernel->add8(front, batch->keys8, batch->n8, value);
+    size_t n16 = front->kernel->add16(front, batch->keys16, batch->n16, value);
+    emitter->merged_early += batch->n8 - n8 + batch->n16 - n16;
+    batch->n8 = n8;
+    batch->n16 = n16;
+    replace(emitter, batch, value);
+    put_others(emitter, keys, value);
     return emitter->status;
+}
+
+static bool have_slack(const tq_emitter *emitter, const tq_slice *keys, size_t n)
+{
+    uintptr_t begin = (uintptr_t)emitter->padded_begin, bytes = (uintptr_t)emitter->padded_end - begin;
+    bool all = true;
+
+    for (size_t i = 0; i < n; i++)
+        all &= (uintptr_t)keys[i].data - begin < bytes;
+    return all;
 }
 
 static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
@@ -335,7 +339,9 @@ static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, size_t n,
     for (size_t i = 0; i < n; i++)
         if (__builtin_expect(keys[i].size > TQI_KEY_MAX, 0))
             return tqi_emitter_fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
-    if (emitter->spec->combine == TQ_SUM)
+    if (emitter->emitted.records >= emitter->trial.until)
+        look(emitter);
+    if (emitter->spec->combine == TQ_SUM && emitter->trial.on && have_slack(emitter, keys, n))
         return emit_sums(emitter, keys, n, (uint64_t)value);
     for (size_t i = 0; i < n && !emitter->status; i++) {
         tqi_key key = load_key(emitter, keys[i]);
@@ -349,8 +355,8 @@ tq_status tq_emit_keys_i64(tq_emitter *emitter, const tq_slice *keys, size_t n, 
 {
     if (emitter->spec->shape.type != TQ_I64)
         return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_keys_i64 in a job whose values are not TQ_I64");
-    for (size_t i = 0; i < n && !emitter->status; i += TQI_BATCH)
-        emit_batch(emitter, keys + i, n - i < TQI_BATCH ? n - i : TQI_BATCH, value);
+    for (size_t i = 0; i < n && !emitter->status; i += TQI_FRONT_BATCH)
+        emit_batch(emitter, keys + i, n - i < TQI_FRONT_BATCH ? n - i : TQI_FRONT_BATCH, value);
     return emitter->status;
 }
 

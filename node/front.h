@@ -1,60 +1,107 @@
 /* The front: a small cache of hot keys and what they have summed up to. Most words of a natural text end here, without a
- * branch on whether they did and without leaving the L2 cache; only what misses is written into bins.
+ * branch on whether they did and without leaving the L2 cache; only what does not is written into bins.
  *
- * A key has one slot where it may be, which its hash tells. A hit makes the slot's key stronger, a miss makes it weaker, and
- * a key that has become too weak is replaced: what it has summed up moves on. (After the majority vote of Boyer and
- * Moore, with more weight on hits, since the most frequent of many keys seldom has the majority.) Keys of up to 16 bytes
- * only.
+ * The hash of a key tells its line, which holds four keys and their sums. A key that is not there takes the place of the one
+ * with the least sum, which moves on: the three largest sums stay, and the fourth place sees whether one comes that is
+ * larger. Now and then another place is taken, so that keys that were hot once do not stay for ever.
+ *
+ * Keys of 1 to 8 and of 9 to 16 bytes have lines of their own; a key whose last byte is 0 is not held here, so that the
+ * padded words of the others tell their size. 0 is no key.
  *
  * One thread at a time. */
 #ifndef TQI_FRONT_H
 #define TQI_FRONT_H
 
-#include "node/entry.h"
+#include "common/budget.h"
+#include "common/key.h"
+#include <stdbool.h>
+#include <tequio/types.h>
 
-typedef struct tqi_front_slot {
-    uint64_t word[2]; /* the key */
+enum { TQI_FRONT_WAYS = 4 };
+
+typedef struct tqi_line8 {
+    uint64_t word[TQI_FRONT_WAYS];
+    uint64_t value[TQI_FRONT_WAYS];
+} tqi_line8;
+
+typedef struct tqi_line16 {
+    uint64_t word0[TQI_FRONT_WAYS];
+    uint64_t word1[TQI_FRONT_WAYS];
+    uint64_t value[TQI_FRONT_WAYS];
+} tqi_line16;
+
+/* A short key and its hash, from a batch. */
+typedef struct tqi_key8 {
+    uint64_t word, hash;
+} tqi_key8;
+
+typedef struct tqi_key16 {
+    uint64_t word0, word1, hash;
+} tqi_key16;
+
+enum { TQI_FRONT_BATCH = 256 }; /* few enough to stay in the L1 cache */
+
+/* Keys, divided by the lines where they may be. */
+typedef struct tqi_divided {
+    size_t n8, n16, n_others;
+    tqi_key8 keys8[TQI_FRONT_BATCH];
+    tqi_key16 keys16[TQI_FRONT_BATCH];
+    uint32_t others[TQI_FRONT_BATCH]; /* numbers of keys that are not held here */
+    uint64_t hashes;                  /* the sum of the hashes of keys8 and keys16 */
+} tqi_divided;
+
+typedef struct tqi_front tqi_front;
+
+/* What is done with batches, by what the CPU has: divide n keys, n <= TQI_FRONT_BATCH, which have TQI_KEY_SLACK readable
+ * bytes behind them; and add value to the sum of each of n keys that are there, and move the others to the front of
+ * keys. add8 and add16 return how many these are. */
+typedef struct tqi_front_kernel {
+    const char *name;
+    void (*divide)(const tq_slice *keys, size_t n, tqi_divided *divided);
+    size_t (*add8)(const tqi_front *front, tqi_key8 *keys, size_t n, uint64_t value);
+    size_t (*add16)(const tqi_front *front, tqi_key16 *keys, size_t n, uint64_t value);
+    bool (*supported)(void);
+} tqi_front_kernel;
+
+struct tqi_front {
+    const tqi_front_kernel *kernel;
+    tqi_line8 *lines8; /* NULL: there is no front */
+    tqi_line16 *lines16;
+    unsigned shift8, shift16; /* of a hash, to the number of its line */
+    char *memory;
+    size_t bytes;      /* of memory */
+    uint64_t replaced; /* keys that took a place */
+};
+
+/* What moved on to make room. */
+typedef struct tqi_evicted {
+    tqi_key key; /* size 0: nobody was there */
     uint64_t value;
-    uint32_t size; /* of the key; TQI_FRONT_EMPTY: nobody's */
-    int32_t strength;
-} tqi_front_slot;
+} tqi_evicted;
 
-#define TQI_FRONT_EMPTY UINT32_MAX
+/* A front of at most bytes of memory, if that is enough for one. Returns whether there is one now. */
+bool tqi_front_init(tqi_front *front, tqi_budget *budget, size_t bytes);
+void tqi_front_free(tqi_front *front, tqi_budget *budget);
 
-typedef struct tqi_front {
-    tqi_front_slot *slots; /* NULL: there is none */
-    unsigned shift;        /* 64 - bits; 1 << bits slots */
-} tqi_front;
+/* Add value to the sum of one key if it is there. Otherwise put it in, and say what had its place. */
+bool tqi_front_add8(tqi_front *front, const tqi_key8 *key, uint64_t value, tqi_evicted *evicted);
+bool tqi_front_add16(tqi_front *front, const tqi_key16 *key, uint64_t value, tqi_evicted *evicted);
 
-enum { TQI_FRONT_GAIN = 4, TQI_FRONT_STRONGEST = 64, TQI_FRONT_LEAST_BITS = 8 };
+/* Take out one of the keys that are left; false when there is none. Costs as much as the front is large at the end, not
+ * each time: *next is 0 at first, and belongs to it. */
+bool tqi_front_drain(tqi_front *front, size_t *next, tqi_evicted *evicted);
 
-static inline tqi_front_slot *tqi_front_slot_of(const tqi_front *front, uint64_t hash)
+/* The kernels: the portable one first, the best for this CPU last. */
+const tqi_front_kernel *tqi_front_kernels(size_t *n);
+
+/* Which lines a key of size bytes, padded, belongs to: 0 (8 bytes), 1 (16 bytes), or 2: it is not held here. */
+static inline unsigned tqi_front_class(const tqi_key *key)
 {
-    return &front->slots[hash >> front->shift];
-}
+    /* The word with the last byte, moved up until that byte is the highest. */
+    uint64_t last = key->word[key->size > 8] << (64 - 8 * ((key->size - 1) % 8 + 1));
+    unsigned held = key->size - 1 < TQI_KEY_INLINE && last >> 56 != 0;
 
-/* Add value if the slot is the key's; returns 1 if so, 0 if not. The key has at most 16 bytes, or any size: then it is
- * not found. */
-static inline uint64_t tqi_front_add(tqi_front_slot *slot, const tqi_key *key, uint64_t value)
-{
-    uint64_t found = ((slot->word[0] ^ key->word[0]) | (slot->word[1] ^ key->word[1]) | (slot->size ^ key->size)) == 0;
-    int32_t strength = slot->strength + TQI_FRONT_GAIN * (int32_t)found;
-
-    slot->value += value & (0 - found);
-    slot->strength = strength > TQI_FRONT_STRONGEST ? TQI_FRONT_STRONGEST : strength;
-    return found;
-}
-
-/* A short key was not found. Returns whether it may take the slot: the caller moves on what is there then, and puts the
- * key in with tqi_front_take. */
-static inline bool tqi_front_challenge(tqi_front_slot *slot)
-{
-    return --slot->strength < 0;
-}
-
-static inline void tqi_front_take(tqi_front_slot *slot, const tqi_key *key, uint64_t value)
-{
-    *slot = (tqi_front_slot){{key->word[0], key->word[1]}, value, (uint32_t)key->size, TQI_FRONT_GAIN};
+    return held ? key->size > 8 : 2;
 }
 
 #endif
