@@ -1,0 +1,244 @@
+#include "node/cutter.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+enum {
+    BLOCK = TQI_CUT_BLOCK,
+    BATCH = 4, /* blocks listed before the first is read back: a load that spans several stores waits for them */
+    FIRST = 12 /* words written without a look at how many there are */
+};
+
+_Static_assert(sizeof(tq_slice) == 16 && offsetof(tq_slice, data) == 0, "words are stored as pairs of 64-bit numbers");
+
+/* ---- Lists of positions ------------------------------------------------------------------------------------------ */
+
+/* LIST(m): the positions of the 1s of the byte m, a byte each, from the lowest up. (CRoaring's and simdjson's bitset
+ * decoders have such a table.) */
+#define ONES_OF(m)                                                                                                     \
+    (((m)&1) + ((m) >> 1 & 1) + ((m) >> 2 & 1) + ((m) >> 3 & 1) + ((m) >> 4 & 1) + ((m) >> 5 & 1) + ((m) >> 6 & 1))
+#define PLACE(m, bit) ((uint64_t)((m) >> (bit)&1) * (bit) << 8 * ONES_OF((m) & ((1 << (bit)) - 1)))
+#define LIST(m)       PLACE(m, 1) | PLACE(m, 2) | PLACE(m, 3) | PLACE(m, 4) | PLACE(m, 5) | PLACE(m, 6) | PLACE(m, 7)
+#define LIST_4(m)     LIST(m), LIST((m) + 1), LIST((m) + 2), LIST((m) + 3)
+#define LIST_16(m)    LIST_4(m), LIST_4((m) + 4), LIST_4((m) + 8), LIST_4((m) + 12)
+#define LIST_64(m)    LIST_16(m), LIST_16((m) + 16), LIST_16((m) + 32), LIST_16((m) + 48)
+
+static const uint64_t list_of_byte[256] = {LIST_64(0), LIST_64(64), LIST_64(128), LIST_64(192)};
+
+#define EACH_BYTE 0x0101010101010101U
+
+/* Byte i: how many 1s bytes 0 to i of bits have. (Warren, "Hacker's Delight", 5-1; no CPU needs an instruction.) */
+ALWAYS_INLINE uint64_t running_counts(uint64_t bits)
+{
+    bits -= bits >> 1 & 0x5555555555555555U;
+    bits = (bits & 0x3333333333333333U) + (bits >> 2 & 0x3333333333333333U);
+    bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fU;
+    return bits * EACH_BYTE;
+}
+
+/* A block: which bytes are of words, and where in it words start and end, in turns. */
+typedef struct listed {
+    uint64_t word_bytes;
+    size_t complete;      /* words with both in the block */
+    uint8_t edges[BLOCK]; /* the rest of it is anything */
+} listed;
+
+ALWAYS_INLINE void list_block(listed *block, uint64_t word_bytes)
+{
+    uint64_t bits = word_bytes ^ word_bytes << 1, counts = running_counts(bits);
+
+    /* Eight bytes each, over the unused ones of the list before: at most to edges[63]. */
+    for (size_t i = 0; i < 8; i++) {
+        uint64_t list = list_of_byte[bits >> 8 * i & 255] + EACH_BYTE * 8 * i;
+        size_t before = i ? counts >> 8 * (i - 1) & 255 : 0;
+
+        memcpy(block->edges + before, &list, sizeof list);
+    }
+    block->word_bytes = word_bytes;
+    block->complete = (counts >> 56) / 2;
+}
+
+/* ---- From lists to words ----------------------------------------------------------------------------------------- */
+
+/* The word that is open when a block begins ends there, if the block begins with a space. If not, it has been listed
+ * as one that starts with the block: what it lacks is returned. */
+ALWAYS_INLINE size_t close_or_go_on(tqi_cut *cut, uint64_t word_bytes)
+{
+    size_t goes_on = word_bytes & 1, ends = (cut->open != 0) & ~goes_on;
+
+    cut->words[cut->count] = (tq_slice){cut->at - cut->open, cut->open};
+    cut->count += ends;
+    return cut->open & -goes_on;
+}
+
+ALWAYS_INLINE void leave_block(tqi_cut *cut, uint64_t word_bytes, size_t complete)
+{
+    uint64_t spaces = ~word_bytes;
+
+    cut->count += complete;
+    cut->open = spaces ? (size_t)__builtin_clzll(spaces) : cut->open + BLOCK;
+    cut->at += BLOCK;
+}
+
+typedef uint64_t spaces_fn(const char *block);                                     /* bit i: byte i of 64 is one */
+typedef void four_words_fn(tq_slice *words, const char *at, const uint8_t *edges); /* edges[0 .. 7] to words[0 .. 3] */
+
+ALWAYS_INLINE void write_block(tqi_cut *cut, const listed *block, four_words_fn *four_words)
+{
+    size_t lacks = close_or_go_on(cut, block->word_bytes);
+    tq_slice *words = cut->words + cut->count;
+
+    for (size_t i = 0; i < FIRST; i += 4)
+        four_words(words + i, cut->at, block->edges + 2 * i);
+    for (size_t i = FIRST; i < block->complete; i += 4)
+        four_words(words + i, cut->at, block->edges + 2 * i);
+    words->data -= lacks;
+    words->size += lacks;
+    leave_block(cut, block->word_bytes, block->complete);
+}
+
+/* Both functions are inlined: this is the body of a kernel, not called by one. */
+ALWAYS_INLINE void cut_listed(tqi_cut *kept, const char *bytes, size_t blocks, spaces_fn *spaces,
+                              four_words_fn *four_words)
+{
+    listed batch[BATCH] = {0};
+    tqi_cut cut = *kept;
+
+    while (blocks && cut.count <= cut.most) {
+        size_t n = blocks < BATCH ? blocks : BATCH;
+
+        for (size_t i = 0; i < n; i++)
+            list_block(&batch[i], ~spaces(bytes + BLOCK * i));
+        for (size_t i = 0; i < n && cut.count <= cut.most; i++)
+            write_block(&cut, &batch[i], four_words);
+        bytes += BLOCK * n;
+        blocks -= n;
+    }
+    *kept = cut;
+}
+
+/* ---- Portable ---------------------------------------------------------------------------------------------------- */
+
+/* The spaces among eight bytes, as bits 0 to 7. */
+ALWAYS_INLINE uint64_t spaces_of_8(uint64_t v)
+{
+    /* No sum of seven-bit numbers carries into the byte next to it. */
+    const uint64_t high = EACH_BYTE << 7;
+    uint64_t low = v & ~high, from_tab = low + EACH_BYTE * (128 - '\t'), behind = low + EACH_BYTE * (128 - '\r' - 1);
+    uint64_t not_blank = (low ^ EACH_BYTE * ' ') + EACH_BYTE * 127;
+    uint64_t spaces = ((from_tab & ~behind) | ~not_blank) & ~v & high;
+
+    return (spaces >> 7) * 0x0102040810204080U >> 56; /* moves bit 8 i to bit 56 + i */
+}
+
+static inline uint64_t portable_spaces(const char *block)
+{
+    uint64_t spaces = 0;
+
+    for (size_t i = 0; i < 8; i++) {
+        uint64_t v;
+
+        memcpy(&v, block + 8 * i, sizeof v);
+        spaces |= spaces_of_8(v) << 8 * i;
+    }
+    return spaces;
+}
+
+static inline void portable_four_words(tq_slice *words, const char *at, const uint8_t *edges)
+{
+    for (size_t i = 0; i < 4; i++)
+        words[i] = (tq_slice){at + edges[2 * i], (size_t)(edges[2 * i + 1] - edges[2 * i])};
+}
+
+static void portable_cut(tqi_cut *cut, const char *bytes, size_t blocks)
+{
+    cut_listed(cut, bytes, blocks, portable_spaces, portable_four_words);
+}
+
+static bool always(void)
+{
+    return true;
+}
+
+/* ---- x86-64 ------------------------------------------------------------------------------------------------------ */
+
+#if defined(__x86_64__)
+
+static inline uint64_t sse2_spaces(const char *block)
+{
+    const __m128i blank = _mm_set1_epi8(' '), tab = _mm_set1_epi8('\t'), width = _mm_set1_epi8('\r' - '\t');
+    uint64_t spaces = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(block + 16 * i));
+        __m128i from_tab = _mm_sub_epi8(v, tab);
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(from_tab, width), from_tab);
+        __m128i both = _mm_or_si128(control, _mm_cmpeq_epi8(v, blank));
+
+        spaces |= (uint64_t)(uint32_t)_mm_movemask_epi8(both) << 16 * i;
+    }
+    return spaces;
+}
+
+/* Pairs of start and end become pairs of start and length. */
+ALWAYS_INLINE __m128i load_pairs(const uint8_t *edges)
+{
+    __m128i v = _mm_loadl_epi64((const __m128i *)(const void *)edges);
+
+    return _mm_sub_epi8(v, _mm_slli_epi16(v, 8));
+}
+
+static inline void sse2_four_words(tq_slice *words, const char *at, const uint8_t *edges)
+{
+    const __m128i zero = _mm_setzero_si128(), base = _mm_set_epi64x(0, (long long)(uintptr_t)at);
+    __m128i by_16 = _mm_unpacklo_epi8(load_pairs(edges), zero);
+    __m128i low = _mm_unpacklo_epi16(by_16, zero), high = _mm_unpackhi_epi16(by_16, zero);
+    __m128i *to = (__m128i *)(void *)words;
+
+    _mm_storeu_si128(to, _mm_add_epi64(_mm_unpacklo_epi32(low, zero), base));
+    _mm_storeu_si128(to + 1, _mm_add_epi64(_mm_unpackhi_epi32(low, zero), base));
+    _mm_storeu_si128(to + 2, _mm_add_epi64(_mm_unpacklo_epi32(high, zero), base));
+    _mm_storeu_si128(to + 3, _mm_add_epi64(_mm_unpackhi_epi32(high, zero), base));
+}
+
+static void sse2_cut(tqi_cut *cut, const char *bytes, size_t blocks)
+{
+    cut_listed(cut, bytes, blocks, sse2_spaces, sse2_four_words);
+}
+
+#endif
+
+/* ---- The choice -------------------------------------------------------------------------------------------------- */
+
+static const tqi_cutter cutters[] = {
+    {"portable", portable_cut, always},
+#if defined(__x86_64__)
+    {"sse2", sse2_cut, always}, /* belongs to every x86-64 */
+#endif
+};
+
+const tqi_cutter *tqi_cutters(size_t *n)
+{
+    *n = sizeof cutters / sizeof cutters[0];
+    return cutters;
+}
+
+const tqi_cutter *tqi_cutter_best(void)
+{
+    static const tqi_cutter *_Atomic best; /* NULL until somebody asks; who asks at the same time finds the same */
+    const tqi_cutter *found = atomic_load_explicit(&best, memory_order_relaxed);
+
+    if (!found) {
+        found = &cutters[sizeof cutters / sizeof cutters[0] - 1];
+        while (!found->supported())
+            found--;
+        atomic_store_explicit(&best, found, memory_order_relaxed);
+    }
+    return found;
+}
