@@ -5,6 +5,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -304,14 +306,61 @@ static bool has_avx512(void)
 
 #endif
 
+/* ---- AArch64 ----------------------------------------------------------------------------------------------------- */
+
+#if defined(__aarch64__)
+
+/* Bit i % 8 of byte i, if it is a space: sums of eight neighbours are bytes of the mask. */
+static inline uint8x16_t neon_bits_of_16(const char *bytes)
+{
+    static const uint8_t bit[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint8x16_t v = vld1q_u8((const uint8_t *)bytes);
+    uint8x16_t control = vcleq_u8(vsubq_u8(v, vdupq_n_u8('\t')), vdupq_n_u8('\r' - '\t'));
+
+    return vandq_u8(vorrq_u8(control, vceqq_u8(v, vdupq_n_u8(' '))), vld1q_u8(bit));
+}
+
+static inline uint64_t neon_spaces(const char *block)
+{
+    uint8x16_t low = vpaddq_u8(neon_bits_of_16(block), neon_bits_of_16(block + 16));
+    uint8x16_t high = vpaddq_u8(neon_bits_of_16(block + 32), neon_bits_of_16(block + 48));
+    uint8x16_t sums = vpaddq_u8(low, high);
+
+    return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0);
+}
+
+static inline void neon_four_words(tq_slice *words, const char *at, const uint8_t *edges)
+{
+    const uint64x2_t base = vsetq_lane_u64((uint64_t)(uintptr_t)at, vdupq_n_u64(0), 0);
+    uint8x8_t v = vld1_u8(edges);
+    uint8x8_t pairs = vsub_u8(v, vreinterpret_u8_u16(vshl_n_u16(vreinterpret_u16_u8(v), 8)));
+    uint16x8_t by_16 = vmovl_u8(pairs);
+    uint32x4_t low = vmovl_u16(vget_low_u16(by_16)), high = vmovl_u16(vget_high_u16(by_16));
+    uint8_t *to = (uint8_t *)words;
+
+    vst1q_u8(to, vreinterpretq_u8_u64(vaddw_u32(base, vget_low_u32(low))));
+    vst1q_u8(to + 16, vreinterpretq_u8_u64(vaddw_u32(base, vget_high_u32(low))));
+    vst1q_u8(to + 32, vreinterpretq_u8_u64(vaddw_u32(base, vget_low_u32(high))));
+    vst1q_u8(to + 48, vreinterpretq_u8_u64(vaddw_u32(base, vget_high_u32(high))));
+}
+
+static void neon_cut(tqi_cut *cut, const char *bytes, size_t blocks)
+{
+    cut_listed(cut, bytes, blocks, neon_spaces, neon_four_words);
+}
+
+#endif
+
 /* ---- The choice -------------------------------------------------------------------------------------------------- */
 
 static const tqi_cutter cutters[] = {
     {"portable", portable_cut, always},
 #if defined(__x86_64__)
-    {"sse2", sse2_cut, always}, /* belongs to every x86-64 */
+    {"sse2", sse2_cut, always}, /* belongs to every x86-64, as NEON to every AArch64 */
     {"avx2", avx2_cut, has_avx2},
     {"avx512", avx512_cut, has_avx512},
+#elif defined(__aarch64__)
+    {"neon", neon_cut, always},
 #endif
 };
 
