@@ -1,14 +1,10 @@
-/* Cutting text into words: 64 bytes at a time. A mask says which bytes are part of a word; where the mask differs from
- * itself shifted by one, a word starts or ends. (The technique is that of simdjson's structural index: Langdale and
- * Lemire, "Parsing gigabytes of JSON per second", 2019.) */
+/* tq_next_words: whole blocks of text for a kernel, and what does not fill one. */
+#include "node/cutter.h"
 #include "node/delimiters.h"
 #include <string.h>
-#include <tequio/mapreduce.h>
-
-enum { BLOCK = 64, MOST_STARTS = BLOCK / 2 };
 
 /* The same, byte by byte, for a few words at a time. */
-static size_t next_words_plain(tq_slice *text, tq_slice *words, size_t capacity)
+static size_t cut_plainly(tq_slice *text, tq_slice *words, size_t capacity)
 {
     const char *at = text->data, *end = at + text->size;
     size_t n = 0;
@@ -27,50 +23,32 @@ static size_t next_words_plain(tq_slice *text, tq_slice *words, size_t capacity)
     return n;
 }
 
-typedef struct cutter {
-    tq_slice *words;
-    size_t starts, ends; /* words that have begun, and that are complete */
-    uint64_t carry;      /* 1 if the byte before this block was part of a word */
-} cutter;
-
-static inline void cut_block(cutter *cut, const char *block, uint64_t word_bytes)
+size_t tqi_cut_words(const tqi_cutter *cutter, tq_slice *text, tq_slice *words, size_t capacity)
 {
-    uint64_t before = word_bytes << 1 | cut->carry;
-    uint64_t starts = word_bytes & ~before, ends = ~word_bytes & before;
+    if (text->size == 0) /* its data may be NULL */
+        return 0;
+    if (capacity < 2 * (size_t)TQI_CUT_ROOM)
+        return cut_plainly(text, words, capacity);
+    const char *end = text->data + text->size;
+    tqi_cut cut = {.at = text->data, .words = words, .most = capacity - TQI_CUT_ROOM};
+    cutter->cut_blocks(&cut, cut.at, text->size / TQI_CUT_BLOCK);
+    if (end - cut.at < TQI_CUT_BLOCK && cut.count <= cut.most) {
+        char tail[TQI_CUT_BLOCK];
+        size_t left = (size_t)(end - cut.at);
 
-    for (; starts; starts &= starts - 1)
-        cut->words[cut->starts++].data = block + __builtin_ctzll(starts);
-    for (; ends; ends &= ends - 1) {
-        tq_slice *word = &cut->words[cut->ends++];
-
-        word->size = (size_t)(block + __builtin_ctzll(ends) - word->data);
+        memset(tail, ' ', sizeof tail); /* at least one space, so that the last word ends */
+        if (left)
+            memcpy(tail, cut.at, left);
+        cutter->cut_blocks(&cut, tail, 1);
+        cut.at = end;
+        cut.open = 0;
     }
-    cut->carry = word_bytes >> 63;
+    cut.at -= cut.open; /* a word that has begun, but not ended, comes first next time */
+    *text = (tq_slice){cut.at, (size_t)(end - cut.at)};
+    return cut.count;
 }
 
 size_t tq_next_words(tq_slice *text, tq_slice *words, size_t capacity)
 {
-    const char *at = text->data, *end = at + text->size;
-    cutter cut = {words, 0, 0, 0};
-
-    if (capacity < 2 * MOST_STARTS)
-        return next_words_plain(text, words, capacity);
-    while (end - at >= BLOCK && cut.starts <= capacity - MOST_STARTS) {
-        cut_block(&cut, at, ~tqi_space_mask(at));
-        at += BLOCK;
-    }
-    if (end - at < BLOCK && cut.starts <= capacity - MOST_STARTS) {
-        char tail[BLOCK];
-        size_t left = (size_t)(end - at);
-
-        memset(tail, ' ', sizeof tail); /* at least one space, so that the last word ends */
-        if (left)
-            memcpy(tail, at, left);
-        cut_block(&cut, at, ~tqi_space_mask(tail));
-        at = end;
-    }
-    if (cut.ends < cut.starts) /* the last word has begun, but not ended: it comes first next time */
-        at = words[cut.ends].data;
-    *text = (tq_slice){at, (size_t)(end - at)};
-    return cut.ends;
+    return tqi_cut_words(tqi_cutter_best(), text, words, capacity);
 }

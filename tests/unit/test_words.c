@@ -1,4 +1,5 @@
-/* Cutting text into words against a loop over its bytes. */
+/* Cutting text into words, with each set of instructions that this CPU has, against a loop over its bytes. */
+#include "node/cutter.h"
 #include "node/delimiters.h"
 
 #include <setjmp.h>
@@ -6,13 +7,29 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <tequio/mapreduce.h>
 
 #include <cmocka.h>
 
 #include "tests/unit/helpers.h"
 
-enum { MOST = 4096 };
+enum { MOST = 4096, ARENA = 1 << 17 };
+
+static const tqi_cutter *cutter; /* whose turn it is */
+
+/* ARENA bytes between two pages that nobody may touch. */
+static char *text_arena, *words_arena;
+
+static char *arena_new(void)
+{
+    const size_t fence = 1 << 16; /* a page, however large */
+    char *base = mmap(NULL, ARENA + 2 * fence, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(base != MAP_FAILED);
+    assert_int_equal(mprotect(base + fence, ARENA, PROT_READ | PROT_WRITE), 0);
+    return base + fence;
+}
 
 static bool plain_space(int byte)
 {
@@ -35,22 +52,18 @@ static size_t plain_words(const char *text, size_t size, tq_slice *words)
     return n;
 }
 
-/* With this capacity, and the text in memory of exactly its size. */
-static void check(const char *text, size_t size, size_t capacity)
+/* All words of the text at exact, where nothing behind (or before) it may be read; and nothing behind capacity words
+ * may be written. */
+static void check_there(const char *exact, size_t size, size_t capacity)
 {
-    static tq_slice expected[MOST], words[MOST + 1];
-    char *exact = malloc(size ? size : 1);
-    size_t got = 0;
+    static tq_slice expected[MOST];
+    tq_slice *words = (tq_slice *)(void *)(words_arena + ARENA) - capacity;
+    size_t n = plain_words(exact, size, expected), got = 0;
 
-    assert_non_null(exact);
-    memcpy(exact, text, size);
-    size_t n = plain_words(exact, size, expected);
     tq_slice rest = {exact, size};
     for (;;) {
-        words[capacity] = (tq_slice){"guard", 5};
-        size_t some = tq_next_words(&rest, words, capacity);
+        size_t some = tqi_cut_words(cutter, &rest, words, capacity);
         assert_true(some <= capacity);
-        assert_int_equal(words[capacity].size, 5);
         assert_true(rest.data + rest.size == exact + size);
         if (some == 0)
             break;
@@ -62,7 +75,14 @@ static void check(const char *text, size_t size, size_t capacity)
         assert_true(got == n || rest.data <= expected[got].data);
     }
     assert_int_equal(got, n);
-    free(exact);
+}
+
+static void check(const char *text, size_t size, size_t capacity)
+{
+    memcpy(text_arena + ARENA - size, text, size);
+    check_there(text_arena + ARENA - size, size, capacity);
+    memcpy(text_arena, text, size);
+    check_there(text_arena, size, capacity);
 }
 
 static void test_all_bytes(void **state)
@@ -72,11 +92,11 @@ static void test_all_bytes(void **state)
         char text[64];
         assert_int_equal(tqi_is_space((char)byte), plain_space(byte));
         memset(text, byte, sizeof text);
-        assert_true(tqi_space_mask(text) == (plain_space(byte) ? UINT64_MAX : 0));
+        check(text, sizeof text, 100);
         for (int at = 0; at < 64; at++) {
             memset(text, 'x', sizeof text);
             text[at] = (char)byte;
-            assert_true(tqi_space_mask(text) == (uint64_t)plain_space(byte) << at);
+            check(text, sizeof text, 100);
         }
     }
 }
@@ -85,7 +105,8 @@ static void test_all_bytes(void **state)
 static void test_lookalikes(void **state)
 {
     static const char text[] = "\x08\x0e\x1c\x1d\x1e\x1f\x21 \x89\x8a\x8b\x8c\x8d\xa0\x85\0\xc2\xa0"
-                               "\xe3\x80\x80\t\xff\v\x7f\f" "a\rb\nc";
+                               "\xe3\x80\x80\t\xff\v\x7f\f"
+                               "a\rb\nc";
 
     (void)state;
     for (size_t capacity = 1; capacity <= 200; capacity++)
@@ -129,6 +150,43 @@ static void test_random_bytes(void **state)
     }
 }
 
+/* All lengths, from nothing but words of one byte to hardly a space, and hardly a word. */
+static void test_densities(void **state)
+{
+    static const size_t capacities[] = {1, 2, 32, 33, 34, 65, 66, 67, 100, 300};
+    uint64_t random = 53;
+
+    (void)state;
+    for (size_t size = 0; size <= 300; size++) {
+        for (uint64_t density = 0; density <= 64; density = density < 4 ? density + 1 : 2 * density) {
+            for (size_t i = 0; i < sizeof capacities / sizeof capacities[0]; i++) {
+                char text[300];
+                for (size_t at = 0; at < size; at++)
+                    text[at] = random_below(&random, 64) < density ? ' ' : 'w';
+                check(text, size, capacities[i]);
+                for (size_t at = 0; at < size; at++)
+                    text[at] = random_below(&random, 64) < density ? 'w' : '\n';
+                check(text, size, capacities[i]);
+            }
+        }
+    }
+}
+
+/* At any place in a cache line. */
+static void test_alignments(void **state)
+{
+    uint64_t random = 54;
+
+    (void)state;
+    for (size_t shift = 0; shift < 64; shift++) {
+        for (int round = 0; round < 20; round++) {
+            size_t size = 500 + random_below(&random, 500);
+            random_text(&random, "a b\tcdef", 8, text_arena + shift, size);
+            check_there(text_arena + shift, size, 64 + random_below(&random, 300));
+        }
+    }
+}
+
 /* Words that start and end at and around the edge of a block. */
 static void test_block_edges(void **state)
 {
@@ -161,8 +219,10 @@ static void test_dense_and_long(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = i % 2 ? ' ' : 'w';
-    for (size_t capacity = 1; capacity <= 200; capacity++)
+    for (size_t capacity = 1; capacity <= 200; capacity++) {
         check(text, 1500 + capacity, capacity);
+        check(text + 1, 1500 + capacity, capacity);
+    }
     memset(text + 101, 'w', 3000);
     for (size_t capacity = 1; capacity <= 200; capacity++)
         check(text, 4000, capacity);
@@ -181,25 +241,50 @@ static void test_nothing(void **state)
     (void)state;
     for (size_t capacity = 1; capacity <= 100; capacity++) {
         text = (tq_slice){NULL, 0};
-        assert_int_equal(tq_next_words(&text, words, capacity), 0);
+        assert_int_equal(tqi_cut_words(cutter, &text, words, capacity), 0);
         assert_int_equal(text.size, 0);
     }
     text = slice_of("some words");
-    assert_int_equal(tq_next_words(&text, words, 0), 0);
+    assert_int_equal(tqi_cut_words(cutter, &text, words, 0), 0);
+    assert_int_equal(tqi_cut_words(cutter, &text, words, 100), 2);
+    assert_int_equal(tqi_cut_words(cutter, &text, words, 100), 0);
+}
+
+static void test_choice(void **state)
+{
+    size_t n;
+    const tqi_cutter *all = tqi_cutters(&n), *best = tqi_cutter_best();
+    tq_slice words[100], text = slice_of("some words");
+
+    (void)state;
+    assert_true(all[0].supported() && best->supported());
+    for (const tqi_cutter *better = best + 1; better < all + n; better++)
+        assert_false(better->supported());
+    assert_ptr_equal(tqi_cutter_best(), best);
     assert_int_equal(tq_next_words(&text, words, 100), 2);
-    assert_int_equal(tq_next_words(&text, words, 100), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_bytes),
-        cmocka_unit_test(test_lookalikes),
-        cmocka_unit_test(test_all_capacities),
-        cmocka_unit_test(test_random_bytes),
-        cmocka_unit_test(test_block_edges),
-        cmocka_unit_test(test_dense_and_long),
+        cmocka_unit_test(test_all_bytes),      cmocka_unit_test(test_lookalikes),
+        cmocka_unit_test(test_all_capacities), cmocka_unit_test(test_random_bytes),
+        cmocka_unit_test(test_densities),      cmocka_unit_test(test_alignments),
+        cmocka_unit_test(test_block_edges),    cmocka_unit_test(test_dense_and_long),
         cmocka_unit_test(test_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest choice[] = {cmocka_unit_test(test_choice)};
+    size_t n;
+    const tqi_cutter *all = tqi_cutters(&n);
+    int failed = cmocka_run_group_tests_name("choice", choice, NULL, NULL);
+
+    text_arena = arena_new();
+    words_arena = arena_new();
+    for (cutter = all; cutter < all + n; cutter++) {
+        if (cutter->supported())
+            failed += cmocka_run_group_tests_name(cutter->name, tests, NULL, NULL);
+        else
+            print_message("[ no CPU ] %s\n", cutter->name);
+    }
+    return failed;
 }
