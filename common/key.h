@@ -5,8 +5,9 @@
  * Little-endian machines only (checked in key.c), so that the words hold the bytes in memory order.
  *
  * The hash is the same on every run and every machine: it decides the partition, the order of TQ_ORDER_NONE and the
- * account's checksum. Short keys: one 64x64 -> 128 bit multiplication whose halves are folded (the "mum" of Wang Yi's
- * wyhash), which needs no branch on the length; long keys: XXH3. */
+ * account's checksum. Of up to 32 bytes it is a sum of products of the key's words with odd constants (multilinear hashing:
+ * Carter and Wegman, 1979), whose upper half, the good one, is folded into the lower before a last product. That takes
+ * few instructions, none of them a branch; its upper half is what is used. Of longer keys it is XXH3. */
 #ifndef TQI_KEY_H
 #define TQI_KEY_H
 
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #define TQI_KEY_INLINE 16
+#define TQI_KEY_MEDIUM 32
 #define TQI_KEY_MAX    ((size_t)1 << 30)
 
 /* Bytes that must be readable behind a key that is read by tqi_key_load_padded. */
@@ -28,21 +30,41 @@ typedef struct tqi_key {
 /* The bytes of a key's words that belong to it, by its size. */
 extern const uint64_t tqi_key_masks[TQI_KEY_INLINE + 1][2];
 
+/* XXH3 of any bytes. */
 uint64_t tqi_hash_long(const void *data, size_t size);
 
-static inline uint64_t tqi_fold(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 u128;
-    u128 product = (u128)a * b;
+#define TQI_HASH_0    0x9e3779b97f4a7c15U
+#define TQI_HASH_1    0xd6e8feb86659fd93U
+#define TQI_HASH_2    0xa0761d6478bd642fU
+#define TQI_HASH_3    0xe7037ed1a0b428dbU
+#define TQI_HASH_SIZE 0x8ebc6af09c88c6e3U
+#define TQI_HASH_LAST 0xd1342543de82ef95U
 
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
+static inline uint64_t tqi_hash_finish(uint64_t sum)
+{
+    return (sum ^ sum >> 32) * TQI_HASH_LAST;
 }
 
-static inline uint64_t tqi_hash_short(uint64_t word0, uint64_t word1, size_t size)
+/* Keys that differ only in zeros at the end have the same. */
+static inline uint64_t tqi_hash_short(uint64_t word0, uint64_t word1)
 {
-    uint64_t mixed = tqi_fold(word0 ^ 0xa0761d6478bd642fU, word1 ^ 0xe7037ed1a0b428dbU);
+    return tqi_hash_finish(word0 * TQI_HASH_0 + word1 * TQI_HASH_1);
+}
 
-    return tqi_fold(mixed ^ (uint64_t)size, 0x9e3779b97f4a7c15U);
+/* 17 to 32 bytes: the first and the last 16 of them. */
+static inline uint64_t tqi_hash_medium(const char *data, size_t size)
+{
+    uint64_t first[2], last[2];
+
+    memcpy(first, data, sizeof first);
+    memcpy(last, data + size - sizeof last, sizeof last);
+    return tqi_hash_finish(first[0] * TQI_HASH_0 + first[1] * TQI_HASH_1 + last[0] * TQI_HASH_2 + last[1] * TQI_HASH_3 +
+                           size * TQI_HASH_SIZE);
+}
+
+static inline uint64_t tqi_hash_large(const char *data, size_t size)
+{
+    return size <= TQI_KEY_MEDIUM ? tqi_hash_medium(data, size) : tqi_hash_long(data, size);
 }
 
 /* A short key from memory of which nothing behind the key may be read. */
@@ -80,16 +102,16 @@ static inline tqi_key tqi_key_borrow_long(const char *data, size_t size)
 static inline uint64_t tqi_key_hash(const tqi_key *key)
 {
     if (key->size <= TQI_KEY_INLINE)
-        return tqi_hash_short(key->word[0], key->word[1], key->size);
-    return tqi_hash_long((const void *)(uintptr_t)key->word[1], key->size);
+        return tqi_hash_short(key->word[0], key->word[1]);
+    return tqi_hash_large((const char *)(uintptr_t)key->word[1], key->size);
 }
 
 static inline uint64_t tqi_hash(const char *data, size_t size)
 {
     if (size > TQI_KEY_INLINE)
-        return tqi_hash_long(data, size);
+        return tqi_hash_large(data, size);
     tqi_key key = tqi_key_load_short(data, size);
-    return tqi_hash_short(key.word[0], key.word[1], size);
+    return tqi_hash_short(key.word[0], key.word[1]);
 }
 
 /* The partition of a hash among n: its high bits, so that partitions are ranges of hashes, in ascending order. hash32

@@ -15,12 +15,12 @@
 /* So many streams of writes still go well together with the caches. */
 enum { TQI_MOST_BINS = 1024, TQI_FEWER_BINS = 512 };
 
-/* What a short record may take, with the bytes behind it that writing it may change. */
-enum { TQI_SHORT_RECORD = 1 + TQI_KEY_INLINE + TQI_VARINT_MAX, TQI_SHORT_ROOM = TQI_SHORT_RECORD + TQI_KEY_INLINE };
+/* What a record with a key of up to TQI_KEY_MEDIUM bytes and a number may take, with the bytes behind it that writing it may change. */
+enum { TQI_SHORT_RECORD = 1 + TQI_KEY_MEDIUM + TQI_VARINT_MAX, TQI_SHORT_ROOM = TQI_SHORT_RECORD + TQI_KEY_INLINE };
 
 typedef struct tqi_bin {
     uint8_t *at;      /* where the next record goes */
-    uint8_t *end;     /* a short record fits wherever it begins before this; NULL: there is no open page */
+    uint8_t *end;     /* a short or medium record fits wherever it begins before this; NULL: there is no open page */
     tqi_run *newest;  /* the open page first, behind it those that are full */
     uint64_t records; /* in the open page */
 } tqi_bin;
@@ -62,6 +62,20 @@ static inline void tqi_bin_write(tqi_bin *bin, uint64_t word0, uint64_t word1, u
     *to = (uint8_t)size;
     memcpy(to + 1, &word0, sizeof word0);
     memcpy(to + 9, &word1, sizeof word1);
+    __builtin_prefetch(to + 64, 1); /* the line that comes next: it has left the cache when its turn comes */
+    bin->at = tqi_varint_put(to + 1 + size, code);
+    bin->records++;
+}
+
+/* The same for a key of more than TQI_KEY_INLINE and up to TQI_KEY_MEDIUM bytes. */
+static inline void tqi_bin_write_medium(tqi_bin *bin, const char *key, size_t size, uint64_t code)
+{
+    uint8_t *to = bin->at;
+
+    *to = (uint8_t)size;
+    memcpy(to + 1, key, TQI_KEY_INLINE);
+    memcpy(to + 1 + size - TQI_KEY_INLINE, key + size - TQI_KEY_INLINE, TQI_KEY_INLINE);
+    __builtin_prefetch(to + 64, 1);
     bin->at = tqi_varint_put(to + 1 + size, code);
     bin->records++;
 }

@@ -109,10 +109,14 @@ static inline tq_status put_sum(tq_emitter *emitter, const tqi_key *key, uint64_
 {
     tqi_bin *bin = tqi_bin_of(&emitter->bins, hash);
 
-    if (__builtin_expect(bin->at >= bin->end || key->size > TQI_KEY_INLINE, 0))
+    if (__builtin_expect(bin->at >= bin->end || key->size > TQI_KEY_MEDIUM, 0))
         return put_slowly(emitter, key, hash, (int64_t)number, (tq_slice){NULL, 0});
     tqi_account_sum(&emitter->bins.written, hash, number);
-    if (!tqi_fault("drop-record", emitter->spec->rank))
+    if (tqi_fault("drop-record", emitter->spec->rank))
+        return TQ_OK;
+    if (key->size > TQI_KEY_INLINE)
+        tqi_bin_write_medium(bin, (const char *)(uintptr_t)key->word[1], key->size, tqi_zigzag((int64_t)number));
+    else
         tqi_bin_write(bin, key->word[0], key->word[1], (uint32_t)key->size, tqi_zigzag((int64_t)number));
     return TQ_OK;
 }
@@ -123,7 +127,7 @@ static inline void put_evicted(tq_emitter *emitter, const tqi_evicted *evicted)
     const tqi_key *key = &evicted->key;
 
     if (key->size)
-        put_sum(emitter, key, tqi_hash_short(key->word[0], key->word[1], key->size), evicted->value);
+        put_sum(emitter, key, tqi_hash_short(key->word[0], key->word[1]), evicted->value);
 }
 
 /* Into the front, if it is a key for it, or past it. */
@@ -272,22 +276,31 @@ tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value)
     return emit(emitter, key, 0, value);
 }
 
-/* What the front did not hold takes places in it; what had them goes into the bins. A key that was missed twice in one
- * batch is found the second time. */
-static void replace(tq_emitter *emitter, tqi_divided *batch, uint64_t value)
+/* Sums that have moved on from the front, into their bins: as put_evicted does it for one, with everything in registers
+ * that a byte written to a page might be taken to change. */
+static void put_all(tq_emitter *emitter, const tqi_evicted *sums, size_t n)
 {
-    tqi_evicted evicted;
+    tqi_bins *bins = &emitter->bins;
+    tqi_bin *first = bins->bins;
+    uint32_t n_bins = bins->n;
+    tq_account written = {0};
 
-    for (size_t i = 0; i < batch->n8 && !emitter->status; i++)
-        if (tqi_front_add8(&emitter->front, &batch->keys8[i], value, &evicted))
-            emitter->merged_early++;
-        else
-            put_evicted(emitter, &evicted);
-    for (size_t i = 0; i < batch->n16 && !emitter->status; i++)
-        if (tqi_front_add16(&emitter->front, &batch->keys16[i], value, &evicted))
-            emitter->merged_early++;
-        else
-            put_evicted(emitter, &evicted);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t word0 = sums[i].key.word[0], word1 = sums[i].key.word[1], value = sums[i].value;
+        size_t size = sums[i].key.size;
+        uint64_t hash = tqi_hash_short(word0, word1);
+        tqi_bin *bin = &first[tqi_partition_of((uint32_t)(hash >> 32), n_bins)];
+
+        if (__builtin_expect(size == 0, 0))
+            continue;
+        if (__builtin_expect(bin->at >= bin->end || tqi_fault("drop-record", emitter->spec->rank), 0)) {
+            put_evicted(emitter, &sums[i]);
+            continue;
+        }
+        tqi_account_sum(&written, hash, value);
+        tqi_bin_write(bin, word0, word1, (uint32_t)size, tqi_zigzag((int64_t)value));
+    }
+    tqi_account_add(&bins->written, &written);
 }
 
 /* Of the keys that are not for the front. */
@@ -305,45 +318,40 @@ static void put_others(tq_emitter *emitter, const tq_slice *keys, uint64_t value
 /* n sums of the same value, n <= TQI_FRONT_BATCH, of keys that have slack behind them. */
 static tq_status emit_sums(tq_emitter *emitter, const tq_slice *keys, size_t n, uint64_t value)
 {
-    tqi_divided *batch = &emitter->batch;
-    const tqi_front *front = &emitter->front;
+    tqi_batch *batch = &emitter->batch;
 
-    front->kernel->divide(keys, n, batch);
+    emitter->front.kernel->add(&emitter->front, keys, n, value, batch);
     emitter->emitted.records += n;
     emitter->emitted.weight += n * value;
     emitter->emitted.check += batch->hashes * value;
-    size_t n8 = front->kernel->add8(front, batch->keys8, batch->n8, value);
-    size_t n16 = front->kernel->add16(front, batch->keys16, batch->n16, value);
-    emitter->merged_early += batch->n8 - n8 + batch->n16 - n16;
-    batch->n8 = n8;
-    batch->n16 = n16;
-    replace(emitter, batch, value);
+    emitter->merged_early += n - batch->n_others - batch->n_evicted;
+    put_all(emitter, batch->evicted, batch->n_evicted);
     put_others(emitter, keys, value);
     return emitter->status;
 }
 
-static bool have_slack(const tq_emitter *emitter, const tq_slice *keys, size_t n)
+/* Whether keys lie in the text that is being mapped: then none is too large, and all have slack behind them. */
+static bool all_in_text(const tq_emitter *emitter, const tq_slice *keys, size_t n)
 {
     uintptr_t begin = (uintptr_t)emitter->padded_begin, bytes = (uintptr_t)emitter->padded_end - begin;
-    bool all = true;
+    uint64_t outside = 0;
 
     for (size_t i = 0; i < n; i++)
-        all &= (uintptr_t)keys[i].data - begin < bytes;
-    return all;
+        outside |= (uint64_t)((uintptr_t)keys[i].data - begin >= bytes) | keys[i].size >> 30;
+    return outside == 0;
 }
 
 static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
 {
     if (tqi_emitter_stopped(emitter))
         return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
-    for (size_t i = 0; i < n; i++)
-        if (__builtin_expect(keys[i].size > TQI_KEY_MAX, 0))
-            return tqi_emitter_fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
     if (emitter->emitted.records >= emitter->trial.until)
         look(emitter);
-    if (emitter->spec->combine == TQ_SUM && emitter->trial.on && have_slack(emitter, keys, n))
+    if (emitter->spec->combine == TQ_SUM && emitter->trial.on && all_in_text(emitter, keys, n))
         return emit_sums(emitter, keys, n, (uint64_t)value);
     for (size_t i = 0; i < n && !emitter->status; i++) {
+        if (keys[i].size > TQI_KEY_MAX)
+            return tqi_emitter_fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
         tqi_key key = load_key(emitter, keys[i]);
 
         add(emitter, &key, tqi_key_hash(&key), value, (tq_slice){NULL, 0});

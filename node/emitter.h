@@ -48,7 +48,7 @@ struct tq_emitter {
     tq_error error;                                /* says more if status is not TQ_OK */
     char reason[sizeof(((tq_error *)0)->message)]; /* from tq_emit_fail */
     const char *padded_begin, *padded_end;         /* keys inside may be read with slack */
-    tqi_divided batch;                             /* room for tq_emit_keys_i64 */
+    tqi_batch batch;                               /* room for tq_emit_keys_i64 */
 };
 
 /* Pages take spec->worker_bytes at most, early combining early_bytes. */

@@ -33,8 +33,8 @@ static inline tq_slice tqi_entry_key(const tqi_entry *entry)
 static inline uint64_t tqi_entry_hash(const tqi_entry *entry)
 {
     if (entry->size <= TQI_KEY_INLINE)
-        return tqi_hash_short(entry->word[0], entry->word[1], entry->size);
-    return tqi_hash_long((const char *)(uintptr_t)entry->word[1], entry->size);
+        return tqi_hash_short(entry->word[0], entry->word[1]);
+    return tqi_hash_large((const char *)(uintptr_t)entry->word[1], entry->size);
 }
 
 static inline tq_slice tqi_entry_value(const tqi_value_shape *shape, const tqi_entry *entry)
@@ -51,7 +51,7 @@ static inline tq_slice tqi_entry_value(const tqi_value_shape *shape, const tqi_e
 static inline uint64_t tqi_entry_value_hash(const tqi_value_shape *shape, const tqi_entry *entry)
 {
     if (shape->type == TQ_I64)
-        return tqi_hash_short(entry->value, 0, sizeof entry->value);
+        return tqi_hash_short(entry->value, 0);
     tq_slice value = tqi_entry_value(shape, entry);
     return tqi_hash(value.data, value.size);
 }

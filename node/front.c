@@ -5,81 +5,226 @@
 #include <immintrin.h>
 #endif
 
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 enum { MOST_BITS8 = 12, MOST_BITS16 = 11, LEAST_BITS = 4, OTHER_PLACE = 64 };
 
-/* ---- Batches: portable ---- */
+/* ---- Making room ---- */
 
-static inline __attribute__((always_inline)) void divide(const tq_slice *keys, size_t n, tqi_divided *divided)
+static inline unsigned size_of_word(uint64_t word)
 {
-    size_t n8 = 0, n16 = 0, others = 0;
+    return 8 - (unsigned)__builtin_clzll(word | 1) / 8;
+}
+
+static inline tqi_evicted evict8(const tqi_line8 *line, unsigned way)
+{
+    uint64_t word = line->word[way];
+
+    return (tqi_evicted){{{word, 0}, word ? size_of_word(word) : 0}, line->value[way]};
+}
+
+static inline tqi_evicted evict16(const tqi_line16 *line, unsigned way)
+{
+    uint64_t word1 = line->word1[way];
+
+    return (tqi_evicted){{{line->word0[way], word1}, word1 ? 8 + size_of_word(word1) : 0}, line->value[way]};
+}
+
+/* The place of the least sum; now and then, another. Which it is cannot be predicted, so there is no branch on it. */
+ALWAYS_INLINE unsigned weakest(tqi_front *front, const uint64_t *values)
+{
+    unsigned first = (int64_t)values[1] < (int64_t)values[0], second = 2U | ((int64_t)values[3] < (int64_t)values[2]);
+    unsigned smaller = (int64_t)values[second] < (int64_t)values[first];
+    unsigned way = first ^ ((first ^ second) & -smaller);
+
+    if (__builtin_expect(++front->entered % OTHER_PLACE == 0, 0))
+        way = front->entered / OTHER_PLACE % TQI_FRONT_WAYS;
+    return way;
+}
+
+ALWAYS_INLINE bool enter8(tqi_front *front, const tqi_key8 *key, uint64_t value, tqi_evicted *evicted)
+{
+    tqi_line8 *line = &front->lines8[key->hash >> front->shift8];
+
+    unsigned here = 0;
+
+    for (unsigned w = 0; w < TQI_FRONT_WAYS; w++)
+        here |= (unsigned)(line->word[w] == key->word) << w;
+    if (__builtin_expect(here != 0, 0)) {
+        line->value[__builtin_ctz(here)] += value;
+        return true;
+    }
+    unsigned way = weakest(front, line->value);
+    *evicted = evict8(line, way);
+    line->word[way] = key->word;
+    line->value[way] = value;
+    return false;
+}
+
+ALWAYS_INLINE bool enter16(tqi_front *front, const tqi_key16 *key, uint64_t value, tqi_evicted *evicted)
+{
+    tqi_line16 *line = &front->lines16[key->hash >> front->shift16];
+
+    unsigned here = 0;
+
+    for (unsigned w = 0; w < TQI_FRONT_WAYS; w++)
+        here |= (unsigned)(((line->word0[w] ^ key->word0) | (line->word1[w] ^ key->word1)) == 0) << w;
+    if (__builtin_expect(here != 0, 0)) {
+        line->value[__builtin_ctz(here)] += value;
+        return true;
+    }
+    unsigned way = weakest(front, line->value);
+    *evicted = evict16(line, way);
+    line->word0[way] = key->word0;
+    line->word1[way] = key->word1;
+    line->value[way] = value;
+    return false;
+}
+
+bool tqi_front_add8(tqi_front *front, const tqi_key8 *key, uint64_t value, tqi_evicted *evicted)
+{
+    return enter8(front, key, value, evicted);
+}
+
+bool tqi_front_add16(tqi_front *front, const tqi_key16 *key, uint64_t value, tqi_evicted *evicted)
+{
+    return enter16(front, key, value, evicted);
+}
+
+/* ---- Batches ---- */
+
+/* Divide keys by their size: numbers[] of each kind, as many as counts says. */
+typedef void divide_fn(const tq_slice *keys, size_t n, tqi_batch *batch, size_t counts[2]);
+/* Add value where the key is; returns whether it is anywhere. */
+typedef bool find8_fn(tqi_line8 *line, uint64_t word, uint64_t value);
+typedef bool find16_fn(tqi_line16 *line, uint64_t word0, uint64_t word1, uint64_t value);
+
+ALWAYS_INLINE size_t add_small(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch,
+                               find8_fn *find8)
+{
     uint64_t hashes = 0;
+    size_t missed = 0, others = batch->n_others;
 
     for (size_t i = 0; i < n; i++) {
-        size_t size = keys[i].size, held = size < TQI_KEY_INLINE ? size : TQI_KEY_INLINE;
-        tqi_key key = tqi_key_load_padded(keys[i].data, held);
-        uint64_t hash = tqi_hash_short(key.word[0], key.word[1], held);
-        /* Of a key without bytes, or with more than the words hold, the last one does not matter. */
-        bool other = (size - 1 >= TQI_KEY_INLINE) | (keys[i].data[held - (held > 0)] == 0), large = size > 8;
+        uint32_t k = batch->small[i];
+        uint64_t word;
 
-        divided->keys8[n8] = (tqi_key8){key.word[0], hash};
-        divided->keys16[n16] = (tqi_key16){key.word[0], key.word[1], hash};
-        divided->others[others] = (uint32_t)i;
-        n8 += !other & !large;
-        n16 += !other & large;
-        others += other;
-        hashes += hash & (other - (uint64_t)1);
-    }
-    divided->n8 = n8;
-    divided->n16 = n16;
-    divided->n_others = others;
-    divided->hashes = hashes;
-}
-
-static void portable_divide(const tq_slice *keys, size_t n, tqi_divided *divided)
-{
-    divide(keys, n, divided);
-}
-
-static size_t portable_add8(const tqi_front *front, tqi_key8 *keys, size_t n, uint64_t value)
-{
-    size_t missed = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        tqi_key8 key = keys[i];
-        tqi_line8 *line = &front->lines8[key.hash >> front->shift8];
-        uint64_t found = 0;
-
-        for (int w = 0; w < TQI_FRONT_WAYS; w++) {
-            uint64_t here = line->word[w] == key.word;
-
-            line->value[w] += value & -here;
-            found |= here;
+        memcpy(&word, keys[k].data, sizeof word);
+        word &= tqi_key_masks[keys[k].size][0];
+        if (__builtin_expect(keys[k].data[keys[k].size - 1] == 0, 0)) {
+            batch->others[others++] = k;
+            continue;
         }
-        keys[missed] = key;
-        missed += !found;
+        uint64_t hash = tqi_hash_short(word, 0);
+        hashes += hash;
+        batch->missed8[missed] = (tqi_key8){word, hash};
+        missed += !find8(&front->lines8[hash >> front->shift8], word, value);
     }
+    batch->hashes += hashes;
+    batch->n_others = others;
     return missed;
 }
 
-static size_t portable_add16(const tqi_front *front, tqi_key16 *keys, size_t n, uint64_t value)
+ALWAYS_INLINE size_t add_large(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch,
+                               find16_fn *find16)
 {
-    size_t missed = 0;
+    uint64_t hashes = 0;
+    size_t missed = 0, others = batch->n_others;
 
     for (size_t i = 0; i < n; i++) {
-        tqi_key16 key = keys[i];
-        tqi_line16 *line = &front->lines16[key.hash >> front->shift16];
-        uint64_t found = 0;
+        uint32_t k = batch->large[i];
+        uint64_t word[2];
 
-        for (int w = 0; w < TQI_FRONT_WAYS; w++) {
-            uint64_t here = ((line->word0[w] ^ key.word0) | (line->word1[w] ^ key.word1)) == 0;
-
-            line->value[w] += value & -here;
-            found |= here;
+        memcpy(word, keys[k].data, sizeof word);
+        word[1] &= tqi_key_masks[keys[k].size][1];
+        if (__builtin_expect(keys[k].data[keys[k].size - 1] == 0, 0)) {
+            batch->others[others++] = k;
+            continue;
         }
-        keys[missed] = key;
-        missed += !found;
+        uint64_t hash = tqi_hash_short(word[0], word[1]);
+        hashes += hash;
+        batch->missed16[missed] = (tqi_key16){word[0], word[1], hash};
+        missed += !find16(&front->lines16[hash >> front->shift16], word[0], word[1], value);
     }
+    batch->hashes += hashes;
+    batch->n_others = others;
     return missed;
+}
+
+/* The body of a kernel. First everything that is there is counted, without a branch on whether it is; then what was
+ * missed makes room for itself. A key that was missed twice in one batch is found the second time. */
+ALWAYS_INLINE void add_batch(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch,
+                             divide_fn *divide, find8_fn *find8, find16_fn *find16)
+{
+    size_t counts[2], moved = 0;
+
+    batch->hashes = 0;
+    divide(keys, n, batch, counts);
+    size_t missed8 = add_small(front, keys, counts[0], value, batch, find8);
+    size_t missed16 = add_large(front, keys, counts[1], value, batch, find16);
+    for (size_t i = 0; i < missed8; i++)
+        moved += !enter8(front, &batch->missed8[i], value, &batch->evicted[moved]);
+    for (size_t i = 0; i < missed16; i++)
+        moved += !enter16(front, &batch->missed16[i], value, &batch->evicted[moved]);
+    batch->n_evicted = moved;
+}
+
+ALWAYS_INLINE void divide_from(const tq_slice *keys, size_t first, size_t n, tqi_batch *batch, size_t counts[3])
+{
+    size_t small = counts[0], large = counts[1], others = counts[2];
+
+    for (size_t i = first; i < n; i++) {
+        size_t size = keys[i].size;
+
+        batch->small[small] = batch->large[large] = batch->others[others] = (uint32_t)i;
+        small += size - 1 < 8;
+        large += size - 9 < 8;
+        others += size - 1 >= TQI_KEY_INLINE;
+    }
+    counts[0] = small;
+    counts[1] = large;
+    counts[2] = others;
+}
+
+static inline void portable_divide(const tq_slice *keys, size_t n, tqi_batch *batch, size_t counts[2])
+{
+    size_t all[3] = {0};
+
+    divide_from(keys, 0, n, batch, all);
+    counts[0] = all[0];
+    counts[1] = all[1];
+    batch->n_others = all[2];
+}
+
+static inline bool portable_find8(tqi_line8 *line, uint64_t word, uint64_t value)
+{
+    uint64_t found = 0;
+
+    for (int w = 0; w < TQI_FRONT_WAYS; w++) {
+        uint64_t here = line->word[w] == word;
+
+        line->value[w] += value & -here;
+        found |= here;
+    }
+    return found;
+}
+
+static inline bool portable_find16(tqi_line16 *line, uint64_t word0, uint64_t word1, uint64_t value)
+{
+    uint64_t found = 0;
+
+    for (int w = 0; w < TQI_FRONT_WAYS; w++) {
+        uint64_t here = ((line->word0[w] ^ word0) | (line->word1[w] ^ word1)) == 0;
+
+        line->value[w] += value & -here;
+        found |= here;
+    }
+    return found;
+}
+
+static void portable_add(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch)
+{
+    add_batch(front, keys, n, value, batch, portable_divide, portable_find8, portable_find16);
 }
 
 static bool always(void)
@@ -87,59 +232,39 @@ static bool always(void)
     return true;
 }
 
-/* ---- Batches: AVX2 ---- */
-
 #if defined(__x86_64__)
 
 #define AVX2 __attribute__((target("avx2,bmi,bmi2")))
 
-AVX2 static void avx2_divide(const tq_slice *keys, size_t n, tqi_divided *divided)
-{
-    divide(keys, n, divided);
-}
-
-AVX2 static inline __m256i load(const uint64_t *words)
+AVX2 static inline __m256i load_4(const uint64_t *words)
 {
     return _mm256_loadu_si256((const __m256i *)(const void *)words);
 }
 
-AVX2 static inline size_t add_where(uint64_t *values, __m256i here, __m256i value)
+AVX2 static inline bool add_where(uint64_t *values, __m256i here, uint64_t value)
 {
-    _mm256_storeu_si256((__m256i *)(void *)values, _mm256_add_epi64(load(values), _mm256_and_si256(here, value)));
-    return (size_t)_mm256_testz_si256(here, here);
+    __m256i added = _mm256_and_si256(here, _mm256_set1_epi64x((long long)value));
+
+    _mm256_storeu_si256((__m256i *)(void *)values, _mm256_add_epi64(load_4(values), added));
+    return !_mm256_testz_si256(here, here);
 }
 
-AVX2 static size_t avx2_add8(const tqi_front *front, tqi_key8 *keys, size_t n, uint64_t value)
+AVX2 static inline bool avx2_find8(tqi_line8 *line, uint64_t word, uint64_t value)
 {
-    const __m256i values = _mm256_set1_epi64x((long long)value);
-    size_t missed = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        tqi_key8 key = keys[i];
-        tqi_line8 *line = &front->lines8[key.hash >> front->shift8];
-        __m256i here = _mm256_cmpeq_epi64(load(line->word), _mm256_set1_epi64x((long long)key.word));
-
-        keys[missed] = key;
-        missed += add_where(line->value, here, values);
-    }
-    return missed;
+    return add_where(line->value, _mm256_cmpeq_epi64(load_4(line->word), _mm256_set1_epi64x((long long)word)), value);
 }
 
-AVX2 static size_t avx2_add16(const tqi_front *front, tqi_key16 *keys, size_t n, uint64_t value)
+AVX2 static inline bool avx2_find16(tqi_line16 *line, uint64_t word0, uint64_t word1, uint64_t value)
 {
-    const __m256i values = _mm256_set1_epi64x((long long)value);
-    size_t missed = 0;
+    __m256i low = _mm256_cmpeq_epi64(load_4(line->word0), _mm256_set1_epi64x((long long)word0));
+    __m256i high = _mm256_cmpeq_epi64(load_4(line->word1), _mm256_set1_epi64x((long long)word1));
 
-    for (size_t i = 0; i < n; i++) {
-        tqi_key16 key = keys[i];
-        tqi_line16 *line = &front->lines16[key.hash >> front->shift16];
-        __m256i low = _mm256_cmpeq_epi64(load(line->word0), _mm256_set1_epi64x((long long)key.word0));
-        __m256i high = _mm256_cmpeq_epi64(load(line->word1), _mm256_set1_epi64x((long long)key.word1));
+    return add_where(line->value, _mm256_and_si256(low, high), value);
+}
 
-        keys[missed] = key;
-        missed += add_where(line->value, _mm256_and_si256(low, high), values);
-    }
-    return missed;
+AVX2 static void avx2_add(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch)
+{
+    add_batch(front, keys, n, value, batch, portable_divide, avx2_find8, avx2_find16);
 }
 
 static bool has_avx2(void)
@@ -147,12 +272,83 @@ static bool has_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 }
 
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi,bmi2,popcnt")))
+
+/* Write the numbers that the mask chooses; returns how many. To a register first: a compressing store is slow on Zen 4. */
+AVX512 static inline size_t put_numbers(uint32_t *to, __mmask8 mask, __m256i numbers)
+{
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_maskz_compress_epi32(mask, numbers));
+    return (size_t)__builtin_popcount(mask);
+}
+
+AVX512 static inline void avx512_divide(const tq_slice *keys, size_t n, tqi_batch *batch, size_t counts[2])
+{
+    const __m512i odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), one = _mm512_set1_epi64(1);
+    const __m512i eight = _mm512_set1_epi64(8), sixteen = _mm512_set1_epi64(16);
+    __m256i numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    size_t all[3] = {0}, i = 0;
+
+    for (; i + 8 <= n; i += 8) {
+        __m512i low = _mm512_loadu_si512(&keys[i]), high = _mm512_loadu_si512(&keys[i + 4]);
+        __m512i less_one = _mm512_sub_epi64(_mm512_permutex2var_epi64(low, odd, high), one);
+        __mmask8 small = _mm512_cmplt_epu64_mask(less_one, eight), held = _mm512_cmplt_epu64_mask(less_one, sixteen);
+
+        all[0] += put_numbers(batch->small + all[0], small, numbers);
+        all[1] += put_numbers(batch->large + all[1], (__mmask8)(held & ~small), numbers);
+        all[2] += put_numbers(batch->others + all[2], (__mmask8)~held, numbers);
+        numbers = _mm256_add_epi32(numbers, _mm256_set1_epi32(8));
+    }
+    divide_from(keys, i, n, batch, all);
+    counts[0] = all[0];
+    counts[1] = all[1];
+    batch->n_others = all[2];
+}
+
+AVX512 static inline bool add_at(uint64_t *values, __mmask8 here, uint64_t value)
+{
+    __m256i added = _mm256_mask_add_epi64(_mm256_loadu_si256((const __m256i *)(const void *)values), here,
+                                          _mm256_loadu_si256((const __m256i *)(const void *)values),
+                                          _mm256_set1_epi64x((long long)value));
+
+    _mm256_storeu_si256((__m256i *)(void *)values, added);
+    return here != 0;
+}
+
+AVX512 static inline bool avx512_find8(tqi_line8 *line, uint64_t word, uint64_t value)
+{
+    __m256i words = _mm256_loadu_si256((const __m256i *)(const void *)line->word);
+
+    return add_at(line->value, _mm256_cmpeq_epi64_mask(words, _mm256_set1_epi64x((long long)word)), value);
+}
+
+AVX512 static inline bool avx512_find16(tqi_line16 *line, uint64_t word0, uint64_t word1, uint64_t value)
+{
+    __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)line->word0);
+    __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)line->word1);
+    __mmask8 here = _mm256_cmpeq_epi64_mask(low, _mm256_set1_epi64x((long long)word0));
+
+    here = _mm256_mask_cmpeq_epi64_mask(here, high, _mm256_set1_epi64x((long long)word1));
+    return add_at(line->value, here, value);
+}
+
+AVX512 static void avx512_add(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch)
+{
+    add_batch(front, keys, n, value, batch, avx512_divide, avx512_find8, avx512_find16);
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("popcnt");
+}
+
 #endif
 
 static const tqi_front_kernel kernels[] = {
-    {"portable", portable_divide, portable_add8, portable_add16, always},
+    {"portable", portable_add, always},
 #if defined(__x86_64__)
-    {"avx2", avx2_divide, avx2_add8, avx2_add16, has_avx2},
+    {"avx2", avx2_add, has_avx2},
+    {"avx512", avx512_add, has_avx512},
 #endif
 };
 
@@ -194,70 +390,6 @@ void tqi_front_free(tqi_front *front, tqi_budget *budget)
     front->memory = NULL;
     front->lines8 = NULL;
     front->lines16 = NULL;
-}
-
-/* ---- One key ---- */
-
-static unsigned size_of_word(uint64_t word)
-{
-    return 8 - (unsigned)__builtin_clzll(word) / 8;
-}
-
-static tqi_evicted evict8(const tqi_line8 *line, int way)
-{
-    uint64_t word = line->word[way];
-
-    return (tqi_evicted){{{word, 0}, word ? size_of_word(word) : 0}, line->value[way]};
-}
-
-static tqi_evicted evict16(const tqi_line16 *line, int way)
-{
-    uint64_t word1 = line->word1[way];
-
-    return (tqi_evicted){{{line->word0[way], word1}, word1 ? 8 + size_of_word(word1) : 0}, line->value[way]};
-}
-
-/* The place of the least sum; now and then, another. */
-static int weakest(tqi_front *front, const uint64_t *values)
-{
-    int first = (int64_t)values[1] < (int64_t)values[0], second = 2 + ((int64_t)values[3] < (int64_t)values[2]);
-
-    if (++front->replaced % OTHER_PLACE == 0)
-        return (int)(front->replaced / OTHER_PLACE % TQI_FRONT_WAYS);
-    return (int64_t)values[second] < (int64_t)values[first] ? second : first;
-}
-
-bool tqi_front_add8(tqi_front *front, const tqi_key8 *key, uint64_t value, tqi_evicted *evicted)
-{
-    tqi_line8 *line = &front->lines8[key->hash >> front->shift8];
-
-    for (int w = 0; w < TQI_FRONT_WAYS; w++)
-        if (line->word[w] == key->word) {
-            line->value[w] += value;
-            return true;
-        }
-    int way = weakest(front, line->value);
-    *evicted = evict8(line, way);
-    line->word[way] = key->word;
-    line->value[way] = value;
-    return false;
-}
-
-bool tqi_front_add16(tqi_front *front, const tqi_key16 *key, uint64_t value, tqi_evicted *evicted)
-{
-    tqi_line16 *line = &front->lines16[key->hash >> front->shift16];
-
-    for (int w = 0; w < TQI_FRONT_WAYS; w++)
-        if (line->word0[w] == key->word0 && line->word1[w] == key->word1) {
-            line->value[w] += value;
-            return true;
-        }
-    int way = weakest(front, line->value);
-    *evicted = evict16(line, way);
-    line->word0[way] = key->word0;
-    line->word1[way] = key->word1;
-    line->value[way] = value;
-    return false;
 }
 
 bool tqi_front_drain(tqi_front *front, size_t *next, tqi_evicted *evicted)

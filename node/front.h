@@ -41,25 +41,31 @@ typedef struct tqi_key16 {
 
 enum { TQI_FRONT_BATCH = 256 }; /* few enough to stay in the L1 cache */
 
-/* Keys, divided by the lines where they may be. */
-typedef struct tqi_divided {
-    size_t n8, n16, n_others;
-    tqi_key8 keys8[TQI_FRONT_BATCH];
-    tqi_key16 keys16[TQI_FRONT_BATCH];
-    uint32_t others[TQI_FRONT_BATCH]; /* numbers of keys that are not held here */
-    uint64_t hashes;                  /* the sum of the hashes of keys8 and keys16 */
-} tqi_divided;
-
 typedef struct tqi_front tqi_front;
 
-/* What is done with batches, by what the CPU has: divide n keys, n <= TQI_FRONT_BATCH, which have TQI_KEY_SLACK readable
- * bytes behind them; and add value to the sum of each of n keys that are there, and move the others to the front of
- * keys. add8 and add16 return how many these are. */
+/* A sum that moved on to make room. */
+typedef struct tqi_evicted {
+    tqi_key key; /* size 0: nobody was there */
+    uint64_t value;
+} tqi_evicted;
+
+/* What became of a batch of keys, with room for the work on it. */
+typedef struct tqi_batch {
+    uint64_t hashes;   /* the sum of the hashes of all keys but the others, modulo 2^64 */
+    size_t n_evicted;  /* these moved on, */
+    size_t n_others;   /* and these are not for the front: their numbers */
+    tqi_evicted evicted[TQI_FRONT_BATCH];
+    uint32_t others[TQI_FRONT_BATCH + 8];
+    uint32_t small[TQI_FRONT_BATCH + 8], large[TQI_FRONT_BATCH + 8]; /* numbers of keys of up to 8, up to 16 bytes */
+    tqi_key8 missed8[TQI_FRONT_BATCH];
+    tqi_key16 missed16[TQI_FRONT_BATCH];
+} tqi_batch;
+
+/* Add value to the sum of each of n keys, n <= TQI_FRONT_BATCH, which have TQI_KEY_SLACK readable bytes behind them. One
+ * for each set of instructions. */
 typedef struct tqi_front_kernel {
     const char *name;
-    void (*divide)(const tq_slice *keys, size_t n, tqi_divided *divided);
-    size_t (*add8)(const tqi_front *front, tqi_key8 *keys, size_t n, uint64_t value);
-    size_t (*add16)(const tqi_front *front, tqi_key16 *keys, size_t n, uint64_t value);
+    void (*add)(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch);
     bool (*supported)(void);
 } tqi_front_kernel;
 
@@ -70,14 +76,8 @@ struct tqi_front {
     unsigned shift8, shift16; /* of a hash, to the number of its line */
     char *memory;
     size_t bytes;      /* of memory */
-    uint64_t replaced; /* keys that took a place */
+    uint64_t entered; /* keys that took a place */
 };
-
-/* What moved on to make room. */
-typedef struct tqi_evicted {
-    tqi_key key; /* size 0: nobody was there */
-    uint64_t value;
-} tqi_evicted;
 
 /* A front of at most bytes of memory, if that is enough for one. Returns whether there is one now. */
 bool tqi_front_init(tqi_front *front, tqi_budget *budget, size_t bytes);

@@ -45,6 +45,25 @@ static inline bool next_sum(const uint8_t **cursor, const uint8_t *end, tq_slice
     return tqi_page_next(&shape, cursor, end, key, &value, number);
 }
 
+static inline tq_status add_sum(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number)
+{
+    uint32_t hash32 = (uint32_t)(hash >> 32);
+    size_t slot;
+
+    if (key->size <= TQI_KEY_INLINE) {
+        tqi_entry *entry = tqi_table_find_short(table, key, hash32, &slot);
+
+        if (entry) {
+            entry->value += (uint64_t)number;
+            table->merged++;
+            return TQ_OK;
+        }
+        if (tqi_table_insert_short(table, key, hash32, number, slot))
+            return TQ_OK;
+    }
+    return tqi_table_add(table, key, hash, number, (tq_slice){NULL, 0});
+}
+
 static tq_status merge_sums(tqi_table *table, const uint8_t *page, tqi_merge_place *place, tq_account *account,
                             tq_error *error)
 {
@@ -64,13 +83,7 @@ static tq_status merge_sums(tqi_table *table, const uint8_t *page, tqi_merge_pla
 
         if (!all && !tqi_table_is_for(table, hash32))
             continue;
-        tqi_entry *entry = key.size <= TQI_KEY_INLINE ? tqi_table_find_short(table, &key, hash32) : NULL;
-        if (entry) {
-            entry->value += (uint64_t)number;
-            table->merged++;
-        } else {
-            status = tqi_table_add(table, &key, hash, number, (tq_slice){NULL, 0});
-        }
+        status = add_sum(table, &key, hash, number);
         if (__builtin_expect(status != TQ_OK, 0)) {
             at = from;
             break;

@@ -184,9 +184,10 @@ static tq_status no_memory(const tqi_reducer *reducer, uint32_t part, tq_error *
                     reducer->spec->first_partition + part);
 }
 
-/* n rows of the result, as a page, without those that cannot be among the first of the order. */
-static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows, size_t n, tqi_reduce_account *account,
-                           tq_error *error)
+/* n rows of the result, as pages, without those that cannot be among the first of the order; *sent says how many are
+ * left, the first of them. */
+static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows, size_t n, size_t *sent,
+                           tqi_reduce_account *account, tq_error *error)
 {
     const tqi_spec *spec = reducer->spec;
     tqi_writer writer = {.spec = spec,
@@ -200,6 +201,7 @@ static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows,
         n = tqi_entries_prune(rows, n, spec->order, &spec->result_shape, spec->limit);
     else if (spec->limit && n > spec->limit)
         n = spec->limit; /* they are in order already */
+    *sent = n;
     tq_status status = spec->order == TQ_ORDER_NONE ? TQ_OK : tqi_sampler_see(&reducer->sampler, rows, n);
     if (!status)
         status = tqi_writer_put(&writer, rows, n);
@@ -213,6 +215,21 @@ static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows,
     return TQ_OK;
 }
 
+/* Without a reducer of the job, what was reduced is the rows, and those behind the limit. */
+static tq_status send_entries(tqi_reducer *reducer, uint32_t part, tqi_entry *entries, size_t n,
+                              tqi_reduce_account *account, tq_error *error)
+{
+    tq_account rows = account->rows;
+
+    account->rows = (tq_account){0};
+    size_t sent = 0;
+    tq_status status = send_rows(reducer, part, entries, n, &sent, account, error);
+    tqi_account_add(&account->reduced, &account->rows);
+    tqi_account_add(&account->rows, &rows);
+    count_entries(reducer->spec, &reducer->spec->shape, entries + sent, n - sent, &account->reduced);
+    return status;
+}
+
 /* What the table holds becomes rows. */
 static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_account *account, tq_error *error)
 {
@@ -221,16 +238,17 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
     bool sorts = spec->reduce || spec->order == TQ_ORDER_NONE;
     tqi_entry *entries = sorts ? tqi_table_sorted(table) : table->entries;
     tqi_rows rows;
+    size_t sent;
 
     if (!entries)
         return no_memory(reducer, part, error);
-    count_entries(spec, &spec->shape, entries, table->n, &account->reduced);
     if (!spec->reduce)
-        return send_rows(reducer, part, entries, table->n, account, error);
+        return send_entries(reducer, part, entries, table->n, account, error);
+    count_entries(spec, &spec->shape, entries, table->n, &account->reduced);
     tqi_rows_init(&rows, spec->budget);
     tq_status status = call_reducer(spec, entries, table->n, &rows, error);
     if (!status)
-        status = send_rows(reducer, part, rows.entries, rows.n, account, error);
+        status = send_rows(reducer, part, rows.entries, rows.n, &sent, account, error);
     tqi_rows_free(&rows);
     return status;
 }

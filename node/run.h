@@ -64,7 +64,7 @@ static inline void tqi_account_pair(const tqi_spec *spec, uint64_t hash, int64_t
     if (spec->combine == TQ_SUM)
         tqi_account_sum(account, hash, (uint64_t)number);
     else if (spec->shape.type == TQ_I64)
-        tqi_account_record(account, hash, tqi_hash_short((uint64_t)number, 0, sizeof number));
+        tqi_account_record(account, hash, tqi_hash_short((uint64_t)number, 0));
     else
         tqi_account_record(account, hash, tqi_hash(value.data, value.size));
 }

@@ -82,12 +82,13 @@ static inline bool tqi_table_is_for(const tqi_table *table, uint32_t hash32)
     return (uint64_t)(uint32_t)(place - table->hashes.base) << table->hashes.halvings <= UINT32_MAX;
 }
 
-/* The entry of a short key, or NULL. The table must have an index. */
-static inline tqi_entry *tqi_table_find_short(const tqi_table *table, const tqi_key *key, uint32_t hash32)
+/* The entry of a short key, or NULL: it belongs into slot *empty of the index. The table must have an index. */
+static inline tqi_entry *tqi_table_find_short(const tqi_table *table, const tqi_key *key, uint32_t hash32, size_t *empty)
 {
     size_t slot = tqi_table_slot(table, hash32);
 
-    for (uint64_t at; (at = table->index[slot]) != 0; slot = tqi_table_next_slot(table, slot)) {
+    *empty = slot;
+    for (uint64_t at; (at = table->index[slot]) != 0; *empty = slot = tqi_table_next_slot(table, slot)) {
         tqi_entry *entry = &table->entries[(uint32_t)at - 1];
 
         if (at >> 32 == hash32 && ((entry->word[0] ^ key->word[0]) | (entry->word[1] ^ key->word[1]) |
@@ -95,6 +96,18 @@ static inline tqi_entry *tqi_table_find_short(const tqi_table *table, const tqi_
             return entry;
     }
     return NULL;
+}
+
+/* A new short key, for the slot that tqi_table_find_short gave, of a job with TQ_I64 values; false: there is no room. */
+static inline bool tqi_table_insert_short(tqi_table *table, const tqi_key *key, uint32_t hash32, int64_t number,
+                                          size_t slot)
+{
+    if (table->n == table->capacity)
+        return false;
+    table->entries[table->n] =
+        (tqi_entry){{key->word[0], key->word[1]}, (uint64_t)number, hash32, (uint32_t)key->size};
+    table->index[slot] = (uint64_t)hash32 << 32 | ++table->n;
+    return true;
 }
 
 /* Merge a record. number is its value for TQ_I64, value its bytes otherwise. Key and value are copied.
