@@ -182,6 +182,8 @@ static void start_output(tqi_job *job, tqi_text text)
         tqi_text_free(&text);
         return;
     }
+    if (work->text.data) /* memory for a text that it does not need */
+        job->spares[job->n_spares++] = work->text;
     work->text = text;
     job->writing.output_busy = true;
     tqi_work_start(work);

@@ -52,7 +52,7 @@ tq_status tqi_bins_open(tqi_bins *bins, tqi_bin *bin, uint64_t size, bool anyway
         return TQ_E_AGAIN;
     tqi_run *page = tqi_run_new(bins->spec, TQI_PAGE_HEADER + size + TQI_SHORT_ROOM, anyway);
     if (!page)
-        return anyway || bins->bytes == 0 ? TQ_E_MEMORY : TQ_E_AGAIN;
+        return anyway ? TQ_E_MEMORY : TQ_E_AGAIN;
     close_page(bins, bin);
     page->next = bin->newest;
     bin->newest = page;

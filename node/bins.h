@@ -40,7 +40,8 @@ typedef struct tqi_bins {
 tq_status tqi_bins_init(tqi_bins *bins, const tqi_spec *spec, uint64_t most);
 void tqi_bins_free(tqi_bins *bins);
 
-/* A new page for a record of size bytes. TQ_E_AGAIN: the bins are full (anyway: that is not looked at). TQ_E_MEMORY. */
+/* A new page for a record of size bytes. TQ_E_AGAIN: the bins are full, or the budget does not allow it (anyway: neither
+ * is looked at, but a page of the record's own needs its share of the budget). TQ_E_MEMORY. */
 tq_status tqi_bins_open(tqi_bins *bins, tqi_bin *bin, uint64_t size, bool anyway);
 
 /* Put a record of any kind into the bin of its key's hash. The same errors. */

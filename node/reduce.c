@@ -259,6 +259,18 @@ static tq_status does_not_fit(const tqi_reducer *reducer, uint32_t part, tq_erro
                     reducer->spec->first_partition + part);
 }
 
+/* The next part of a partition's hashes. Parts grow again behind a key that has very many values: what the last one left
+ * of the table says whether twice as much will fit. full: the entries with which the table was full. */
+static tqi_hashes next_hashes(tqi_hashes hashes, size_t entries, size_t full)
+{
+    uint32_t step = hashes.halvings ? (uint32_t)1 << (32 - hashes.halvings) : 0;
+
+    hashes.base += step;
+    if (hashes.halvings && (hashes.base & step) == 0 && entries <= full / 2)
+        hashes.halvings--;
+    return hashes;
+}
+
 tq_status tqi_reduce_partition(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tqi_reduce_account *account,
                                tq_error *error)
 {
@@ -266,6 +278,7 @@ tq_status tqi_reduce_partition(tqi_reducer *reducer, const tqi_store *store, uin
     tqi_table *table = &reducer->table;
     tqi_hashes hashes = {spec->partitions, 0, 0};
     tqi_reduce_account made = {0};
+    size_t full = 0;
     tq_status status;
 
     do {
@@ -277,6 +290,7 @@ tq_status tqi_reduce_partition(tqi_reducer *reducer, const tqi_store *store, uin
         made.passes++;
         if (status == TQ_E_AGAIN && hashes.halvings < MOST_HALVINGS) {
             hashes.halvings++;
+            full = table->n;
             continue;
         }
         if (status)
@@ -286,7 +300,7 @@ tq_status tqi_reduce_partition(tqi_reducer *reducer, const tqi_store *store, uin
         status = make_rows(reducer, part, &made, error);
         if (status)
             return status;
-        hashes.base += hashes.halvings ? (uint32_t)1 << (32 - hashes.halvings) : 0;
+        hashes = next_hashes(hashes, table->n, full);
     } while (hashes.base != 0 || status == TQ_E_AGAIN);
     *account = made;
     return TQ_OK;

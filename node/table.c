@@ -292,9 +292,10 @@ tqi_entry *tqi_table_sorted(tqi_table *table)
         tqi_entries_sort(table->entries, table->n, TQ_ORDER_NONE, &table->spec->shape);
         return table->entries;
     }
-    if (table->sorted_capacity < table->n) {
+    /* There is some memory even for no entries: NULL says that there is none. */
+    if (!table->sorted || table->sorted_capacity < table->n) {
         tqi_budget_free(budget, table->sorted, table->sorted_capacity * sizeof *table->sorted);
-        table->sorted_capacity = table->n + table->n / 4;
+        table->sorted_capacity = table->n + table->n / 4 + 1;
         table->sorted = tqi_budget_force(budget, table->sorted_capacity * sizeof *table->sorted);
         if (!table->sorted) {
             table->sorted_capacity = 0;

@@ -67,7 +67,7 @@ static void take_page(world *all, tqi_run *run, tqi_rows *into)
     tqi_page_header header = tqi_page_read_header(run->data);
     assert_int_equal(header.partition, 0);
     assert_int_equal(header.payload + TQI_PAGE_HEADER, run->bytes);
-    assert_int_equal(tqi_rows_append_page(into, &all->spec.result_shape, run->data), TQ_OK);
+    assert_int_equal(tqi_rows_append_page(into, &all->spec.result_shape, run->data, false), TQ_OK);
     tqi_run_free(&all->spec, run);
 }
 
@@ -77,32 +77,60 @@ static void take_ranges(world *all, tqi_run *run)
         tqi_page_header header = tqi_page_read_header(at);
         assert_null(tqi_page_validate(at, (size_t)(end - at)));
         assert_true(header.partition < all->spec.partitions);
-        assert_int_equal(tqi_rows_append_page(&all->ranges[header.partition], &all->spec.result_shape, at), TQ_OK);
+        assert_int_equal(tqi_rows_append_page(&all->ranges[header.partition], &all->spec.result_shape, at, false), TQ_OK);
         at += TQI_PAGE_HEADER + header.payload;
     }
     tqi_run_free(&all->spec, run);
 }
 
-/* Two ranks sample, as the engine does it: a number of samples in proportion to the rows. */
+/* Show a sampler some parts, in pieces of any size. */
+static void show(world *all, tqi_sampler *sampler, const tqi_rows *parts, uint32_t n, uint64_t *random)
+{
+    for (uint32_t p = 0; p < n; p++) {
+        size_t some;
+        for (size_t at = 0; at < parts[p].n; at += some) {
+            some = 1 + random_below(random, 3000);
+            some = some < parts[p].n - at ? some : parts[p].n - at;
+            assert_int_equal(tqi_sampler_see(sampler, parts[p].entries + at, some), TQ_OK);
+        }
+    }
+    assert_true(sampler->rows.n * sampler->step <= all->n + sampler->step);
+}
+
+/* Two ranks sample, as the engine does it: with two workers each, at one density, a number of samples in proportion to
+ * the rows. */
 static void order_everything(world *all)
 {
+    static const uint32_t first[] = {0, 2, 5, 11, PARTS}; /* parts of each worker */
     tqi_run *run;
     tq_account before = {0}, after = {0};
+    tqi_sampler samplers[4];
+    uint64_t random = 123, step = 0;
 
+    for (int w = 0; w < 4; w++) {
+        tqi_sampler_init(&samplers[w], &all->spec);
+        show(all, &samplers[w], all->parts + first[w], first[w + 1] - first[w], &random);
+        step = samplers[w].step > step ? samplers[w].step : step;
+    }
     for (int rank = 0; rank < 2; rank++) {
-        const tqi_rows *mine = all->parts + (rank ? 5 : 0);
-        uint32_t n_mine = rank ? PARTS - 5 : 5;
+        tqi_sampler *mine[] = {&samplers[2 * rank], &samplers[2 * rank + 1]};
         uint64_t rows = 0;
-        for (uint32_t p = 0; p < n_mine; p++)
-            rows += mine[p].n;
+        for (uint32_t p = first[2 * rank]; p < first[2 * rank + 2]; p++)
+            rows += all->parts[p].n;
+        tqi_sampler_thin(mine[0], step);
+        tqi_sampler_thin(mine[1], step);
         uint64_t wanted = TQI_SAMPLES_PER_RANGE * all->spec.partitions * rows / (all->n ? all->n : 1) + 1;
+        uint64_t there = mine[0]->rows.n + mine[1]->rows.n;
         size_t had = all->samples.n;
-        assert_int_equal(tqi_order_sample(&all->spec, mine, n_mine, wanted, &run), TQ_OK);
+        assert_true(there <= rows / step + 2 && there + 2 >= rows / step);
+        assert_int_equal(tqi_order_sample(&all->spec, mine, 2, wanted, &run), TQ_OK);
         take_page(all, run, &all->samples);
         size_t got = all->samples.n - had;
-        assert_true(rows ? got > 0 && got <= rows && got <= 2 * wanted + 1 : got == 0);
-        assert_true(got >= (wanted < rows ? wanted : rows));
+        assert_true(got <= there && got <= 2 * wanted + 1);
+        assert_true(got >= (wanted < there ? wanted : there));
     }
+    for (int w = 0; w < 4; w++)
+        tqi_sampler_free(&samplers[w]);
     assert_int_equal(tqi_order_choose(&all->spec, &all->samples, all->spec.partitions, &run), TQ_OK);
     take_page(all, run, &all->splitters);
     assert_true(all->splitters.n < all->spec.partitions);
@@ -169,7 +197,7 @@ static void check_random(tq_order order, int type, uint32_t ranges, bool sorted)
     for (size_t p = 0; p < PARTS && sorted; p++)
         tqi_rows_sort(&all.parts[p], TQ_ORDER_NONE, &all.spec.result_shape);
     order_everything(&all);
-    assert_int_equal(all.splitters.n, ranges - 1);
+    assert_int_equal(all.splitters.n, ranges - 1); /* there are samples enough */
     assert_ordered(&all);
     assert_balanced(&all);
     world_close(&all);
@@ -245,6 +273,50 @@ static void test_few_rows(void **state)
     }
 }
 
+/* However many rows it sees, a sampler keeps a bounded number, evenly spread, of keys cut short. */
+static void test_sampler(void **state)
+{
+    enum { ROWS = 2000000, AT_ONCE = 1000 };
+    tqi_budget budget = {0};
+    tqi_spec spec = spec_of(TQ_COMBINE_NONE, TQ_I64, 0, 4, &budget);
+    tqi_sampler sampler;
+    tqi_rows rows;
+    char key[500];
+
+    (void)state;
+    tqi_sampler_init(&sampler, &spec);
+    tqi_rows_init(&rows, NULL);
+    memset(key, 'k', sizeof key);
+    for (int64_t i = 0; i < ROWS; i += AT_ONCE) {
+        tqi_rows_clear(&rows);
+        for (int64_t j = 0; j < AT_ONCE; j++)
+            assert_int_equal(tqi_rows_append(&rows, &spec.result_shape, (tq_slice){key, j % 100 ? 3 : sizeof key}, i + j,
+                                             (tq_slice){NULL, 0}),
+                             TQ_OK);
+        assert_int_equal(tqi_sampler_see(&sampler, rows.entries, rows.n), TQ_OK);
+        assert_true(sampler.rows.n <= 20000);
+    }
+    assert_true(budget.used < 8 << 20);
+    assert_true((sampler.step & (sampler.step - 1)) == 0);
+    assert_true(sampler.rows.n >= 5000);
+    for (int round = 0; round < 4; round++) {
+        for (size_t i = 0; i < sampler.rows.n; i++) {
+            assert_true(sampler.rows.entries[i].size <= 64);
+            uint64_t number = sampler.rows.entries[i].value;
+            assert_true(i == 0 || number > sampler.rows.entries[i - 1].value);
+            /* the i-th of every step rows, give or take what thinning has moved it by */
+            assert_true(number / sampler.step + 2 >= i && number / sampler.step <= i + 2);
+        }
+        size_t before = sampler.rows.n;
+        tqi_sampler_thin(&sampler, 2 * sampler.step);
+        assert_int_equal(sampler.rows.n, (before + 1) / 2);
+    }
+    tqi_sampler_thin(&sampler, 1); /* never more again */
+    tqi_rows_free(&rows);
+    tqi_sampler_free(&sampler);
+    assert_int_equal(budget.used, 0);
+}
+
 static void test_no_memory(void **state)
 {
     world all;
@@ -258,14 +330,26 @@ static void test_no_memory(void **state)
         size_t size = (size_t)sprintf(key, "%d", i);
         add(&all, 0, (tq_slice){key, size}, i);
     }
+    tqi_sampler sampler, fresh, *samplers[] = {&sampler};
+    tqi_sampler_init(&sampler, &all.spec);
+    assert_int_equal(tqi_sampler_see(&sampler, all.parts[0].entries, all.parts[0].n), TQ_OK);
+    assert_true(sampler.rows.n > 50);
     for (uint64_t more = 0; more < 3000; more += 500) {
         all.budget.limit = all.budget.used + more + 1;
-        assert_int_equal(tqi_order_sample(&all.spec, all.parts, PARTS, 1000, &run), TQ_E_MEMORY);
+        tqi_sampler_init(&fresh, &all.spec);
+        assert_int_equal(tqi_sampler_see(&fresh, all.parts[0].entries, all.parts[0].n),
+                         more < 64 * sizeof(tqi_entry) ? TQ_E_MEMORY : TQ_OK);
+        tqi_sampler_free(&fresh);
+        assert_int_equal(tqi_order_sample(&all.spec, samplers, 1, 1000, &run), more < 64 * sizeof(tqi_entry) ? TQ_E_MEMORY : TQ_OK);
+        if (more >= 64 * sizeof(tqi_entry))
+            tqi_run_free(&all.spec, run);
+        run = NULL;
         assert_int_equal(tqi_order_route(&all.spec, &all.parts[0], &all.splitters, &account, &run), TQ_E_MEMORY);
         assert_null(run);
         assert_int_equal(account.records, 0);
         assert_int_equal(all.budget.used, all.budget.limit - more - 1);
     }
+    tqi_sampler_free(&sampler);
     world_close(&all);
 }
 
@@ -276,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_skewed_values),
         cmocka_unit_test(test_keys_alike),
         cmocka_unit_test(test_few_rows),
+        cmocka_unit_test(test_sampler),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,11 +44,16 @@ static bool same_key(const plain_record *a, const plain_record *b)
     return by_bytes(a->key, a->key_size, b->key, b->key_size) == 0;
 }
 
-/* A job's records, sorted, and the store that they lie in. */
+/* A job's records, sorted, the store that they lie in, and what becomes of one partition. */
 typedef struct world {
     tqi_budget budget;
+    tqi_pool pool;
     tqi_spec spec;
     tqi_store store;
+    uint64_t table_bytes; /* of the reducer */
+    tqi_rows rows;        /* delivered, in this order */
+    uint64_t runs, passes, sampled;
+    uint32_t part;
     plain_record records[RECORDS];
     size_t n;
 } world;
@@ -80,8 +85,11 @@ static world *world_new(tq_combine combine, int type)
 
     assert_non_null(all);
     all->spec = spec_of(combine, type, 9, PARTITIONS, &all->budget);
+    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES);
+    all->spec.pool = &all->pool;
+    tqi_rows_init(&all->rows, NULL);
     assert_int_equal(tqi_store_init(&all->store, &all->spec, 0, "/nowhere"), TQ_OK);
-    assert_int_equal(tqi_run_builder_init(&builder, &all->spec, &all->spec.shape, PARTITIONS), TQ_OK);
+    assert_int_equal(tqi_run_builder_init(&builder, &all->spec, &all->spec.shape, 0, PARTITIONS), TQ_OK);
     while (all->n < RECORDS) {
         tqi_rows rows;
         tqi_run *run;
@@ -109,6 +117,8 @@ static world *world_new(tq_combine combine, int type)
 static void world_free(world *all)
 {
     tqi_store_free(&all->store);
+    tqi_rows_free(&all->rows);
+    tqi_pool_free(&all->pool);
     assert_int_equal(all->budget.used, 0);
     free(all);
 }
@@ -144,39 +154,96 @@ static int or_values(tq_slice key, void *into, const void *value, void *user)
     return 0;
 }
 
-/* Reduce every partition and compare, in the order of keys, with the records of the oracle that belong there. */
+/* Bytes of a table that holds all entries of one key, whichever it is, and few more. */
+static uint64_t smallest_table(const world *all)
+{
+    size_t most = 1;
+
+    if (all->spec.combine != TQ_COMBINE_NONE)
+        return 1; /* there is a fewest number of entries */
+    for (size_t i = 0, n; i < all->n; i += n) {
+        for (n = 1; i + n < all->n && same_key(&all->records[i], &all->records[i + n]);)
+            n++;
+        most = n > most ? n : most;
+    }
+    return most * (TQI_ENTRY_COST + sizeof(tqi_entry));
+}
+
+/* The rows of a page belong to the partition that is reduced. */
+static void deliver(void *owner, tqi_run *run)
+{
+    world *all = owner;
+
+    assert_null(tqi_page_validate(run->data, run->bytes));
+    tqi_page_header header = tqi_page_read_header(run->data);
+    assert_int_equal(header.partition, all->spec.first_partition + all->part);
+    assert_int_equal(header.payload + TQI_PAGE_HEADER, run->bytes);
+    assert_int_equal(header.records, run->records);
+    assert_true(run->records > 0);
+    assert_int_equal(tqi_rows_append_page(&all->rows, &all->spec.result_shape, run->data, false), TQ_OK);
+    all->runs++;
+    tqi_run_free(&all->spec, run);
+}
+
+/* Reduce one partition into all->rows, with a reducer of its own. */
+static tq_status reduce(world *all, uint32_t part, tqi_reduce_account *account, tq_error *error)
+{
+    tqi_reducer reducer;
+
+    tqi_rows_clear(&all->rows);
+    all->runs = 0;
+    all->part = part;
+    assert_int_equal(tqi_reducer_init(&reducer, &all->spec, all->table_bytes, deliver, all), TQ_OK);
+    tq_status status = tqi_reduce_partition(&reducer, &all->store, part, account, error);
+    all->sampled = reducer.sampler.rows.n;
+    tqi_reducer_free(&reducer);
+    if (status)
+        return status;
+    all->passes = account->passes;
+    assert_true((all->runs == 0) == (all->rows.n == 0));
+    assert_int_equal(account->rows.records, all->rows.n);
+    tq_account rows = {0};
+    for (size_t i = 0; i < all->rows.n; i++)
+        tqi_account_entry(&all->spec, &all->spec.result_shape, &all->rows.entries[i], &rows);
+    assert_int_equal(account->rows.weight, rows.weight);
+    assert_int_equal(account->rows.check, rows.check);
+    return TQ_OK;
+}
+
+/* Reduce every partition and compare, in the order of keys, with the records of the oracle that belong there. With a
+ * limit and several passes there may be more rows than the limit says; the first of them count. */
 static void assert_reduced(world *all, uint64_t limit)
 {
     const tqi_value_shape *shape = &all->spec.result_shape;
 
     all->spec.limit = limit;
     for (uint32_t part = 0; part < PARTITIONS; part++) {
-        tqi_reduce_result result;
+        tqi_reduce_account account;
         tq_error error;
         uint64_t expected = 0;
-        assert_int_equal(tqi_reduce_partition(&all->spec, &all->store, part, &result, &error), TQ_OK);
-        tqi_rows_sort(&result.rows, TQ_ORDER_KEY, shape);
+        assert_int_equal(reduce(all, part, &account, &error), TQ_OK);
+        assert_true(limit == 0 || all->rows.n <= limit * account.passes);
+        tqi_rows_sort(&all->rows, TQ_ORDER_KEY, shape);
         for (size_t i = 0; i < all->n; i++) {
             const plain_record *record = &all->records[i];
             if (record->partition != part || (limit && expected == limit))
                 continue;
-            assert_true(expected < result.rows.n);
-            const tqi_entry *entry = &result.rows.entries[expected++];
+            assert_true(expected < all->rows.n);
+            const tqi_entry *entry = &all->rows.entries[expected++];
             assert_true(slice_equal(tqi_entry_key(entry), (tq_slice){record->key, record->key_size}));
             if (shape->type == TQ_I64)
                 assert_true((int64_t)entry->value == record->number);
             else
                 assert_true(slice_equal(tqi_entry_value(shape, entry), (tq_slice){record->value, record->value_size}));
         }
-        assert_int_equal(result.rows.n, expected);
-        assert_int_equal(result.rows_account.records, expected);
-        assert_int_equal(result.shuffled.records, all->store.parts[part].records);
-        assert_int_equal(result.shuffled.records, result.reduced.records + result.merged);
+        assert_true(account.passes == 1 || limit ? all->rows.n >= expected : all->rows.n == expected);
+        assert_int_equal(account.shuffled.records, all->store.parts[part].records);
+        assert_int_equal(account.shuffled.records, account.reduced.records + account.merged);
+        assert_int_equal(account.reduced.records, limit ? account.reduced.records : expected);
         if (all->spec.combine == TQ_SUM || all->spec.combine == TQ_COMBINE_NONE) {
-            assert_int_equal(result.shuffled.weight, result.reduced.weight);
-            assert_int_equal(result.shuffled.check, result.reduced.check);
+            assert_int_equal(account.shuffled.weight, account.reduced.weight);
+            assert_int_equal(account.shuffled.check, account.reduced.check);
         }
-        tqi_rows_free(&result.rows);
     }
 }
 
@@ -187,10 +254,14 @@ static void check_combined(tq_combine combine, int type)
     all->spec.combine_fn = or_values;
     if (combine != TQ_COMBINE_NONE)
         combine_oracle(all);
-    assert_reduced(all, 0);
-    assert_reduced(all, 1);
-    assert_reduced(all, 10);
-    assert_reduced(all, 100000);
+    for (int small = 0; small < 2; small++) {
+        all->table_bytes = small ? smallest_table(all) : 0;
+        assert_reduced(all, 0);
+        assert_true(small ? all->passes > 1 : all->passes == 1);
+        assert_reduced(all, 1);
+        assert_reduced(all, 10);
+        assert_reduced(all, 100000);
+    }
     world_free(all);
 }
 
@@ -211,36 +282,159 @@ static void test_every_value_is_kept(void **state)
     check_combined(TQ_COMBINE_NONE, TQ_BYTES);
 }
 
-/* With TQ_ORDER_NONE the rows are in order already, also with a limit. */
+/* With TQ_ORDER_NONE the rows are in order already, also with a limit, and in several passes. */
 static void test_order_none(void **state)
 {
     static const tq_combine combines[] = {TQ_SUM, TQ_COMBINE_NONE};
 
     (void)state;
-    for (size_t c = 0; c < 2; c++) {
-        world *all = world_new(combines[c], TQ_I64);
+    for (size_t c = 0; c < 4; c++) {
+        world *all = world_new(combines[c % 2], TQ_I64);
         all->spec.order = TQ_ORDER_NONE;
+        all->table_bytes = c / 2 ? smallest_table(all) : 0;
         for (uint32_t part = 0; part < PARTITIONS; part++) {
-            tqi_reduce_result whole, some;
+            tqi_reduce_account account;
+            tqi_rows whole;
             tq_error error;
             all->spec.limit = 0;
-            assert_int_equal(tqi_reduce_partition(&all->spec, &all->store, part, &whole, &error), TQ_OK);
+            assert_int_equal(reduce(all, part, &account, &error), TQ_OK);
+            assert_true((account.passes > 1) == (all->table_bytes > 0));
+            assert_int_equal(all->sampled, 0);
+            whole = all->rows;
+            tqi_rows_init(&all->rows, NULL);
             all->spec.limit = 20;
-            assert_int_equal(tqi_reduce_partition(&all->spec, &all->store, part, &some, &error), TQ_OK);
-            assert_true(whole.rows.n > 20);
-            assert_int_equal(some.rows.n, 20);
-            for (size_t i = 1; i < whole.rows.n; i++)
-                assert_true(tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &whole.rows.entries[i - 1],
-                                             &whole.rows.entries[i]) <= 0);
+            assert_int_equal(reduce(all, part, &account, &error), TQ_OK);
+            assert_true(whole.n > 20 && all->rows.n >= 20);
+            assert_true(all->table_bytes || all->rows.n == 20);
+            for (size_t i = 1; i < whole.n; i++)
+                assert_true(tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &whole.entries[i - 1], &whole.entries[i]) <=
+                            0);
             for (size_t i = 0; i < 20; i++)
-                assert_int_equal(tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &whole.rows.entries[i],
-                                                  &some.rows.entries[i]),
+                assert_int_equal(tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &whole.entries[i],
+                                                  &all->rows.entries[i]),
                                  0);
-            tqi_rows_free(&whole.rows);
-            tqi_rows_free(&some.rows);
+            tqi_rows_free(&whole);
         }
         world_free(all);
     }
+}
+
+/* However many passes it takes, the rows are the same: for every combiner, order and limit, with a reducer and without. */
+static void check_passes(tq_combine combine, int type, tq_order order, uint64_t limit, tq_reduce_fn reduce_fn)
+{
+    world *all = world_new(combine, type);
+    const uint64_t table_bytes[] = {0, smallest_table(all), 15000, 20000, 100000};
+    uint64_t most_passes = 0;
+
+    all->spec.combine_fn = or_values;
+    all->spec.order = order;
+    all->spec.limit = limit;
+    all->spec.reduce = reduce_fn;
+    for (uint32_t part = 0; part < PARTITIONS; part++) {
+        tqi_rows first = {0};
+        for (size_t t = 0; t < sizeof table_bytes / sizeof table_bytes[0]; t++) {
+            tqi_reduce_account account;
+            tq_error error;
+            all->table_bytes = table_bytes[t];
+            assert_int_equal(reduce(all, part, &account, &error), TQ_OK);
+            most_passes = account.passes > most_passes ? account.passes : most_passes;
+            if (order != TQ_ORDER_NONE)
+                tqi_rows_sort(&all->rows, order, &all->spec.result_shape);
+            if (t == 0) {
+                first = all->rows;
+                tqi_rows_init(&all->rows, NULL);
+                continue;
+            }
+            assert_true(limit ? all->rows.n >= first.n : all->rows.n == first.n);
+            for (size_t i = 0; i < first.n; i++)
+                assert_int_equal(tqi_rows_compare(order, &all->spec.result_shape, &first.entries[i],
+                                                  &all->rows.entries[i]),
+                                 0);
+        }
+        tqi_rows_free(&first);
+    }
+    assert_true(most_passes > 4);
+    world_free(all);
+}
+
+static int count_and_smallest(tq_slice key, tq_values *values, tq_rows_out *out, void *user);
+
+static void test_passes(void **state)
+{
+    static const tq_order orders[] = {TQ_ORDER_KEY, TQ_ORDER_VALUE_DESC, TQ_ORDER_NONE};
+
+    (void)state;
+    for (size_t o = 0; o < 3; o++) {
+        for (uint64_t limit = 0; limit < 40; limit += 13) {
+            check_passes(TQ_SUM, TQ_I64, orders[o], limit, NULL);
+            check_passes(TQ_MIN, TQ_I64, orders[o], limit, NULL);
+            check_passes(TQ_COMBINE_NONE, TQ_I64, orders[o], limit, NULL);
+            check_passes(TQ_COMBINE_NONE, TQ_I64, orders[o], limit, count_and_smallest);
+            if (orders[o] == TQ_ORDER_VALUE_DESC)
+                continue;
+            check_passes(TQ_COMBINE_USER, TQ_FIXED, orders[o], limit, NULL);
+            check_passes(TQ_COMBINE_NONE, TQ_BYTES, orders[o], limit, NULL);
+        }
+    }
+}
+
+/* A key whose values fill the table nearly: the rest of its partition must not be read once for each key. */
+static void test_hot_key(void **state)
+{
+    world *all = world_new(TQ_COMBINE_NONE, TQ_I64);
+    tqi_reduce_account account;
+    tq_error error;
+
+    (void)state;
+    all->table_bytes = smallest_table(all);
+    for (uint32_t part = 0; part < PARTITIONS; part++) {
+        assert_int_equal(reduce(all, part, &account, &error), TQ_OK);
+        assert_int_equal(account.rows.records, all->store.parts[part].records);
+        assert_true(account.passes <= 128);
+    }
+    all->table_bytes -= TQI_ENTRY_COST + sizeof(tqi_entry);
+    tq_status status = TQ_OK;
+    for (uint32_t part = 0; part < PARTITIONS && !status; part++)
+        status = reduce(all, part, &account, &error);
+    assert_int_equal(status, TQ_E_MEMORY);
+    assert_non_null(strstr(error.message, "the values of one key"));
+    world_free(all);
+}
+
+/* A reducer is used for one partition after another, and its sampler sees the rows of all. */
+static void test_reused(void **state)
+{
+    world *all = world_new(TQ_SUM, TQ_I64);
+    tqi_reducer reducer;
+    tqi_reduce_account account = {0};
+    tq_error error;
+    uint64_t rows = 0;
+
+    (void)state;
+    assert_int_equal(tqi_reducer_init(&reducer, &all->spec, 0, deliver, all), TQ_OK);
+    for (uint32_t i = 0; i < 3 * PARTITIONS; i++) {
+        all->part = i % PARTITIONS;
+        assert_int_equal(tqi_reduce_partition(&reducer, &all->store, all->part, &account, &error), TQ_OK);
+        rows += account.rows.records;
+    }
+    assert_int_equal(rows, all->rows.n);
+    assert_int_equal(reducer.sampler.rows.n, (rows + reducer.sampler.step / 2) / reducer.sampler.step);
+    tqi_reducer_free(&reducer);
+    world_free(all);
+}
+
+static void test_cancelled(void **state)
+{
+    world *all = world_new(TQ_SUM, TQ_I64);
+    atomic_bool stop = true;
+    tqi_reduce_account account;
+    tq_error error;
+
+    (void)state;
+    all->spec.stop = &stop;
+    assert_int_equal(reduce(all, 0, &account, &error), TQ_E_CANCELLED);
+    assert_int_equal(all->runs, 0);
+    world_free(all);
 }
 
 /* ---- Reducers ---- */
@@ -285,24 +479,22 @@ static void test_reducer_of_numbers(void **state)
     }
     size_t rows = 0;
     for (uint32_t part = 0; part < PARTITIONS; part++) {
-        tqi_reduce_result result;
+        tqi_reduce_account account;
         tq_error error;
-        assert_int_equal(tqi_reduce_partition(&all->spec, &all->store, part, &result, &error), TQ_OK);
-        tqi_rows_sort(&result.rows, TQ_ORDER_KEY, &all->spec.result_shape);
+        assert_int_equal(reduce(all, part, &account, &error), TQ_OK);
+        tqi_rows_sort(&all->rows, TQ_ORDER_KEY, &all->spec.result_shape);
         size_t at = 0;
         for (size_t i = 0; i < kept; i += 2) {
             if (all->records[i].partition != part)
                 continue;
             tq_slice key = {all->records[i].key, all->records[i].key_size};
-            while (at < result.rows.n && !slice_equal(tqi_entry_key(&result.rows.entries[at]), key))
+            while (at < all->rows.n && !slice_equal(tqi_entry_key(&all->rows.entries[at]), key))
                 at++;
-            assert_true(at + 1 < result.rows.n);
-            assert_true((int64_t)result.rows.entries[at].value == all->records[i].number);
-            assert_true((int64_t)result.rows.entries[at + 1].value == all->records[i + 1].number);
+            assert_true(at + 1 < all->rows.n);
+            assert_true((int64_t)all->rows.entries[at].value == all->records[i].number);
+            assert_true((int64_t)all->rows.entries[at + 1].value == all->records[i + 1].number);
         }
-        rows += result.rows.n;
-        assert_int_equal(result.rows_account.records, result.rows.n);
-        tqi_rows_free(&result.rows);
+        rows += all->rows.n;
     }
     assert_true(rows >= kept && rows % 2 == 0);
     world_free(all);
@@ -336,26 +528,25 @@ static void test_reducer_of_bytes(void **state)
     all->spec.reduce = join;
     all->spec.result_shape = (tqi_value_shape){TQ_BYTES, 0};
     for (uint32_t part = 0; part < PARTITIONS; part++) {
-        tqi_reduce_result result;
+        tqi_reduce_account account;
         tq_error error;
         size_t row = 0;
-        assert_int_equal(tqi_reduce_partition(&all->spec, &all->store, part, &result, &error), TQ_OK);
-        tqi_rows_sort(&result.rows, TQ_ORDER_KEY, &all->spec.result_shape);
+        assert_int_equal(reduce(all, part, &account, &error), TQ_OK);
+        tqi_rows_sort(&all->rows, TQ_ORDER_KEY, &all->spec.result_shape);
         for (size_t i = 0, n; i < all->n; i += n) {
             for (n = 1; i + n < all->n && same_key(&all->records[i], &all->records[i + n]);)
                 n++;
             if (all->records[i].partition != part)
                 continue;
-            assert_true(row < result.rows.n);
-            tq_slice joined = tqi_entry_value(&all->spec.result_shape, &result.rows.entries[row++]);
+            assert_true(row < all->rows.n);
+            tq_slice joined = tqi_entry_value(&all->spec.result_shape, &all->rows.entries[row++]);
             assert_int_equal(joined.size, 10 * n);
             for (size_t v = 0; v < n; v++) {
                 assert_memory_equal(joined.data + 10 * v, all->records[i + v].value, 9);
                 assert_int_equal(joined.data[10 * v + 9], '|');
             }
         }
-        assert_int_equal(row, result.rows.n);
-        tqi_rows_free(&result.rows);
+        assert_int_equal(row, all->rows.n);
     }
     world_free(all);
 }
@@ -397,20 +588,19 @@ static int return_nine(tq_slice key, void *into, const void *value, void *user)
 
 static void check_fails(world *all, tq_status status, const char *said)
 {
-    tqi_reduce_result result = {.merged = 77};
+    tqi_reduce_account account = {.merged = 77};
     tq_error error;
 
-    assert_int_equal(tqi_reduce_partition(&all->spec, &all->store, 0, &result, &error), status);
+    assert_int_equal(reduce(all, 0, &account, &error), status);
     assert_int_equal(error.status, status);
     assert_non_null(strstr(error.message, said));
-    assert_int_equal(result.merged, 77);
+    assert_int_equal(account.merged, 77);
+    assert_true(all->runs == 0 || all->budget.limit); /* else there was one pass only */
 }
 
 static void test_job_code_fails(void **state)
 {
     world *all = world_new(TQ_COMBINE_NONE, TQ_I64);
-    uint64_t used = all->budget.used;
-
     (void)state;
     all->spec.reduce = return_five;
     check_fails(all, TQ_E_USER, "the reducer returned 5");
@@ -422,75 +612,101 @@ static void test_job_code_fails(void **state)
     all->spec.combine = TQ_COMBINE_USER;
     all->spec.combine_fn = return_nine;
     check_fails(all, TQ_E_USER, "the combiner returned 9");
-    assert_int_equal(all->budget.used, used);
     world_free(all);
 }
 
+/* Long values of one key need an arena that grows: a budget that does not allow it fails. What does allow the table's
+ * first memory only costs passes. */
 static void test_no_memory(void **state)
 {
-    static const tq_combine combines[] = {TQ_SUM, TQ_COMBINE_NONE};
+    world *all = world_new(TQ_COMBINE_NONE, TQ_BYTES);
+    uint64_t used = all->budget.used;
+    tqi_reduce_account account;
+    tqi_rows rows;
+    tqi_run *run;
+    tq_account ignored = {0};
+    tq_error error;
+    char *value = calloc(1, 100000);
 
     (void)state;
-    for (size_t c = 0; c < 2; c++) {
-        world *all = world_new(combines[c], TQ_I64);
-        uint64_t used = all->budget.used;
-        for (uint64_t more = 1; more < 20000; more += 1500) {
-            all->budget.limit = used + more;
-            check_fails(all, TQ_E_MEMORY, "memory");
-            assert_int_equal(all->budget.used, used);
+    assert_non_null(value);
+    for (uint64_t more = 1; more < 2000000; more *= 3) {
+        all->budget.limit = used + more;
+        tq_status status = reduce(all, 0, &account, &error);
+        assert_true(status == TQ_OK || status == TQ_E_MEMORY);
+        if (status == TQ_OK) {
+            assert_int_equal(account.rows.records, all->store.parts[0].records);
+            assert_int_equal(account.shuffled.records, all->store.parts[0].records);
         }
-        all->budget.limit = 0;
-        world_free(all);
+        assert_true(status == TQ_OK || strstr(error.message, "--memory"));
+        assert_true(more < 500000 || status == TQ_OK);
     }
+    all->budget.limit = 0;
+    tqi_rows_init(&rows, NULL);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(tqi_rows_append(&rows, &all->spec.shape, slice_of("hot"), 0, (tq_slice){value, 100000}), TQ_OK);
+    assert_int_equal(tqi_run_build_one(&all->spec, &all->spec.shape, 0, rows.entries, rows.n, &ignored, &run), TQ_OK);
+    tqi_rows_free(&rows);
+    free(value);
+    assert_int_equal(tqi_store_take_run(&all->store, run, &error), TQ_OK);
+    all->budget.limit = all->budget.used + 2000000;
+    check_fails(all, TQ_E_MEMORY, "the values of one key in partition 0 do not fit");
+    all->budget.limit = 0;
+    assert_int_equal(reduce(all, 0, &account, &error), TQ_OK);
+    world_free(all);
 }
 
 /* A page with a checksum that fits, but with other records than its header says, or with a broken one. */
 static void test_malformed_page(void **state)
 {
     static const char payload[] = "\x01" "a\x02" "\x01" "b\x02" "\x01" "c\x02";
-    tqi_spec spec = spec_of(TQ_SUM, TQ_I64, 0, 1, NULL);
 
     (void)state;
     for (uint32_t records = 0; records < 6; records++) {
         for (uint32_t cut = 0; cut < 9; cut++) {
+            world *all = calloc(1, sizeof *all);
             uint8_t page[TQI_PAGE_HEADER + sizeof payload];
-            tqi_store store;
-            tqi_reduce_result result;
+            tqi_reduce_account account;
             tq_error error;
             uint32_t size = (uint32_t)sizeof payload - 1 - cut;
+            assert_non_null(all);
+            all->spec = spec_of(TQ_SUM, TQ_I64, 0, 1, &all->budget);
+            tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES);
+            all->spec.pool = &all->pool;
+            tqi_rows_init(&all->rows, NULL);
             memcpy(page + TQI_PAGE_HEADER, payload, sizeof payload - 1);
             tqi_page_seal(page, 0, records, size);
-            assert_int_equal(tqi_store_init(&store, &spec, 0, "/nowhere"), TQ_OK);
-            assert_int_equal(tqi_store_copy_pages(&store, page, TQI_PAGE_HEADER + size, &error), TQ_OK);
-            tq_status status = tqi_reduce_partition(&spec, &store, 0, &result, &error);
-            assert_int_equal(status, 3 * records == size ? TQ_OK : TQ_E_ACCOUNT);
-            if (!status)
-                tqi_rows_free(&result.rows);
-            tqi_store_free(&store);
+            assert_int_equal(tqi_store_init(&all->store, &all->spec, 0, "/nowhere"), TQ_OK);
+            assert_int_equal(tqi_store_copy_pages(&all->store, page, TQI_PAGE_HEADER + size, &error), TQ_OK);
+            assert_int_equal(reduce(all, 0, &account, &error), 3 * records == size ? TQ_OK : TQ_E_ACCOUNT);
+            world_free(all);
         }
     }
 }
 
+/* Also as the first thing that a reducer does. */
 static void test_empty_partition(void **state)
 {
-    tqi_spec spec = spec_of(TQ_SUM, TQ_I64, 0, 3, NULL);
-    tqi_store store;
-    tqi_reduce_result result;
+    static const tq_order orders[] = {TQ_ORDER_KEY, TQ_ORDER_VALUE_DESC, TQ_ORDER_NONE};
+    world *all = world_new(TQ_SUM, TQ_I64);
+    tqi_reduce_account account;
     tq_error error;
 
     (void)state;
-    assert_int_equal(tqi_store_init(&store, &spec, 0, "/nowhere"), TQ_OK);
-    for (int order = TQ_ORDER_KEY; order <= TQ_ORDER_NONE; order++) {
-        for (spec.limit = 0; spec.limit < 3; spec.limit++) {
-            spec.order = (tq_order)order;
-            spec.reduce = order == TQ_ORDER_KEY ? count_and_smallest : NULL;
-            assert_int_equal(tqi_reduce_partition(&spec, &store, 1, &result, &error), TQ_OK);
-            assert_int_equal(result.rows.n, 0);
-            assert_int_equal(result.shuffled.records + result.reduced.records + result.rows_account.records, 0);
-            tqi_rows_free(&result.rows);
+    tqi_store_free(&all->store);
+    assert_int_equal(tqi_store_init(&all->store, &all->spec, 0, "/nowhere"), TQ_OK);
+    for (int way = 0; way < 12; way++) {
+        all->spec.combine = way % 2 ? TQ_SUM : TQ_COMBINE_NONE;
+        all->spec.reduce = way / 2 % 2 ? count_and_smallest : NULL;
+        all->spec.order = orders[way / 4];
+        for (all->spec.limit = 0; all->spec.limit < 3; all->spec.limit++) {
+            assert_int_equal(reduce(all, 1, &account, &error), TQ_OK);
+            assert_int_equal(all->rows.n, 0);
+            assert_int_equal(account.shuffled.records + account.reduced.records + account.rows.records, 0);
+            assert_int_equal(account.passes, 1);
         }
     }
-    tqi_store_free(&store);
+    world_free(all);
 }
 
 int main(void)
@@ -499,6 +715,10 @@ int main(void)
         cmocka_unit_test(test_combining),
         cmocka_unit_test(test_every_value_is_kept),
         cmocka_unit_test(test_order_none),
+        cmocka_unit_test(test_passes),
+        cmocka_unit_test(test_hot_key),
+        cmocka_unit_test(test_reused),
+        cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_reducer_of_numbers),
         cmocka_unit_test(test_reducer_of_bytes),
         cmocka_unit_test(test_job_code_fails),

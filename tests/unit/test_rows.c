@@ -135,7 +135,7 @@ static void check_order(tq_order order, const tqi_value_shape *shape, plain_row 
     for (size_t l = 0; l < sizeof limits / sizeof limits[0]; l++) {
         tqi_rows_init(&pruned, &budget);
         append_all(&pruned, shape, plain, n);
-        tqi_rows_prune(&pruned, order, shape, limits[l]);
+        pruned.n = tqi_entries_prune(pruned.entries, pruned.n, order, shape, limits[l]);
         assert_int_equal(pruned.n, limits[l] && limits[l] < n ? limits[l] : n);
         tqi_rows_sort(&pruned, order, shape);
         for (size_t i = 0; i < pruned.n; i++)
@@ -286,7 +286,7 @@ static void test_append_page(void **state)
     memcpy(page + TQI_PAGE_HEADER, payload, sizeof payload - 1);
     tqi_page_seal(page, 0, 3, sizeof payload - 1);
     tqi_rows_init(&rows, NULL);
-    assert_int_equal(tqi_rows_append_page(&rows, &shape, page), TQ_OK);
+    assert_int_equal(tqi_rows_append_page(&rows, &shape, page, false), TQ_OK);
     assert_int_equal(rows.n, 3);
     assert_true(slice_equal(tqi_entry_key(&rows.entries[0]), slice_of("a")) && rows.entries[0].value == 1);
     assert_true(rows.entries[1].size == 0 && (int64_t)rows.entries[1].value == -1);
@@ -294,13 +294,49 @@ static void test_append_page(void **state)
     assert_true((int64_t)rows.entries[2].value == -2);
     for (uint32_t records = 0; records < 10; records++) {
         tqi_page_seal(page, 0, records, sizeof payload - 1);
-        assert_int_equal(tqi_rows_append_page(&rows, &shape, page), records == 3 ? TQ_OK : TQ_E_ACCOUNT);
+        assert_int_equal(tqi_rows_append_page(&rows, &shape, page, false), records == 3 ? TQ_OK : TQ_E_ACCOUNT);
     }
     for (uint32_t cut = 1; cut < sizeof payload - 1; cut++) {
         tqi_page_seal(page, 0, 3, (uint32_t)sizeof payload - 1 - cut);
-        assert_int_equal(tqi_rows_append_page(&rows, &shape, page), TQ_E_ACCOUNT);
+        assert_int_equal(tqi_rows_append_page(&rows, &shape, page, false), TQ_E_ACCOUNT);
     }
     tqi_rows_free(&rows);
+}
+
+/* Borrowed, long keys stay in the page, and everything else is copied; cleared, the rows begin again. */
+static void test_borrow_and_clear(void **state)
+{
+    static const char payload[] = "\x01" "a\x02" "vv" "\x12" "eighteen character\x01" "w";
+    uint8_t page[TQI_PAGE_HEADER + sizeof payload - 1];
+    tqi_budget budget = {0};
+    tqi_value_shape shape = {TQ_BYTES, 0};
+    tqi_rows rows;
+
+    (void)state;
+    tqi_rows_init(&rows, &budget);
+    for (int round = 0; round < 6; round++) {
+        bool borrow = round % 2;
+        memcpy(page + TQI_PAGE_HEADER, payload, sizeof payload - 1);
+        tqi_page_seal(page, 0, 2, sizeof payload - 1);
+        tqi_rows_clear(&rows);
+        assert_int_equal(rows.n, 0);
+        assert_int_equal(tqi_rows_append_page(&rows, &shape, page, borrow), TQ_OK);
+        tq_slice key = tqi_entry_key(&rows.entries[1]);
+        bool inside = (const uint8_t *)key.data > page && (const uint8_t *)key.data < page + sizeof page;
+        assert_int_equal(inside, borrow);
+        if (!borrow)
+            memset(page, 0xee, sizeof page);
+        assert_true(slice_equal(key, slice_of("eighteen character")));
+        assert_true(slice_equal(tqi_entry_key(&rows.entries[0]), slice_of("a")));
+        memset(page, 0xee, sizeof page);
+        assert_true(slice_equal(tqi_entry_value(&shape, &rows.entries[0]), slice_of("vv")));
+        assert_true(slice_equal(tqi_entry_value(&shape, &rows.entries[1]), slice_of("w")));
+    }
+    uint64_t used = budget.used;
+    tqi_rows_clear(&rows); /* the memory is kept */
+    assert_int_equal(budget.used, used);
+    tqi_rows_free(&rows);
+    assert_int_equal(budget.used, 0);
 }
 
 static void test_no_memory(void **state)
@@ -335,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_median_of_three_killer),
         cmocka_unit_test(test_append_page),
+        cmocka_unit_test(test_borrow_and_clear),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,7 +110,7 @@ static void check(tq_combine combine, const tqi_value_shape *shape, size_t n, ui
 
     assert_non_null(given);
     tqi_rows_init(&rows, NULL);
-    assert_int_equal(tqi_run_builder_init(&builder, &spec, shape, partitions), TQ_OK);
+    assert_int_equal(tqi_run_builder_init(&builder, &spec, shape, 0, partitions), TQ_OK);
     for (int round = 0; round < 2; round++) { /* the builder is used again */
         fill(&rows, shape, n - rows.n, random);
         for (size_t i = 0; i < n; i++)
@@ -169,7 +169,7 @@ static void test_records_of_one_byte(void **state)
             assert_int_equal(tqi_rows_append(&rows, &spec.shape, key, 0, (tq_slice){"xyz", i % 2}), TQ_OK);
             given[i] = (uint32_t)((79 - i) * partitions / 80);
         }
-        assert_int_equal(tqi_run_builder_init(&builder, &spec, &spec.shape, partitions), TQ_OK);
+        assert_int_equal(tqi_run_builder_init(&builder, &spec, &spec.shape, 0, partitions), TQ_OK);
         assert_int_equal(tqi_run_build(&builder, rows.entries, rows.n, given, &account, &run), TQ_OK);
         assert_run(&spec.shape, run, &rows, given, partitions);
         tqi_run_free(&spec, run);
@@ -192,7 +192,7 @@ static void test_beyond_the_budget(void **state)
     (void)state;
     tqi_rows_init(&rows, NULL);
     fill(&rows, &shapes[0], 500, &random);
-    assert_int_equal(tqi_run_builder_init(&builder, &spec, &spec.shape, 3), TQ_OK);
+    assert_int_equal(tqi_run_builder_init(&builder, &spec, &spec.shape, 0, 3), TQ_OK);
     assert_int_equal(tqi_run_build(&builder, rows.entries, rows.n, NULL, &account, &run), TQ_OK);
     assert_int_equal(account.records, rows.n);
     assert_true(budget.used > budget.limit && budget.used >= run->bytes);
@@ -201,6 +201,72 @@ static void test_beyond_the_budget(void **state)
     tqi_run_free(&spec, NULL);
     tqi_run_builder_free(&builder);
     tqi_rows_free(&rows);
+}
+
+/* A builder for some partitions in a row only, or for one. */
+static void test_some_partitions(void **state)
+{
+    tqi_spec spec = spec_of(TQ_COMBINE_NONE, TQ_I64, 0, 50, NULL);
+    tqi_run_builder builder;
+    tqi_rows rows;
+    tqi_run *run;
+    tq_account account = {0}, alone = {0};
+    uint32_t given[400];
+    uint64_t random = 45;
+
+    (void)state;
+    tqi_rows_init(&rows, NULL);
+    fill(&rows, &shapes[0], 400, &random);
+    for (size_t i = 0; i < 400; i++)
+        given[i] = 30 + (uint32_t)random_below(&random, 5);
+    assert_int_equal(tqi_run_builder_init(&builder, &spec, &spec.shape, 30, 5), TQ_OK);
+    assert_int_equal(tqi_run_build(&builder, rows.entries, rows.n, given, &account, &run), TQ_OK);
+    assert_run(&spec.shape, run, &rows, given, 35);
+    assert_int_equal(tqi_page_read_header(run->data).partition, 30);
+    tqi_run_free(&spec, run);
+    tqi_run_builder_free(&builder);
+    for (size_t i = 0; i < 400; i++)
+        given[i] = 33; /* whatever the hash says */
+    assert_int_equal(tqi_run_build_one(&spec, &spec.shape, 33, rows.entries, rows.n, &alone, &run), TQ_OK);
+    assert_run(&spec.shape, run, &rows, given, 34);
+    assert_int_equal(alone.records, account.records);
+    assert_int_equal(alone.weight, account.weight);
+    assert_int_equal(alone.check, account.check);
+    tqi_run_free(&spec, run);
+    tqi_rows_free(&rows);
+}
+
+/* Room for a page: a block of the pool if it fits, memory of its own if not, and none if the budget does not allow it. */
+static void test_room(void **state)
+{
+    tqi_budget budget = {0};
+    tqi_pool pool;
+    tqi_spec spec = spec_of(TQ_SUM, TQ_I64, 0, 3, &budget);
+
+    (void)state;
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    spec.pool = &pool;
+    for (size_t capacity = 0; capacity < 3 * TQI_SMALLEST_BLOCK_BYTES; capacity += 7) {
+        bool fits = capacity + sizeof(tqi_run) <= TQI_SMALLEST_BLOCK_BYTES;
+        tqi_run *run = tqi_run_new(&spec, capacity, false);
+        assert_non_null(run);
+        assert_ptr_equal(run->pool, fits ? &pool : NULL);
+        assert_true(fits ? sizeof *run + run->capacity == TQI_SMALLEST_BLOCK_BYTES : run->capacity == capacity);
+        memset(run->data, 0xee, run->capacity);
+        tqi_run_free(&spec, run);
+    }
+    tqi_pool_free(&pool);
+    assert_int_equal(budget.used, 0);
+    budget.limit = 1;
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    assert_null(tqi_run_new(&spec, 100, false));
+    assert_null(tqi_run_new(&spec, 10000, false));
+    tqi_run *run = tqi_run_new(&spec, 100, true);
+    assert_non_null(run);
+    assert_true(budget.used > budget.limit);
+    tqi_run_free(&spec, run);
+    tqi_pool_free(&pool);
+    assert_int_equal(budget.used, 0);
 }
 
 /* Accounts add up, and do not depend on how the records are divided. */
@@ -228,6 +294,8 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_records_of_one_byte),
         cmocka_unit_test(test_beyond_the_budget),
+        cmocka_unit_test(test_some_partitions),
+        cmocka_unit_test(test_room),
         cmocka_unit_test(test_accounts_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

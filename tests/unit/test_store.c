@@ -46,7 +46,7 @@ static tqi_run *run_new(const tqi_spec *spec, size_t n, size_t longest, uint64_t
         partition_of[i] = FIRST + (uint32_t)random_below(random, OWN);
         assert_int_equal(tqi_rows_append(&rows, &spec->shape, (tq_slice){key, (size_t)size}, 0, bytes), TQ_OK);
     }
-    assert_int_equal(tqi_run_builder_init(&builder, spec, &spec->shape, PARTITIONS), TQ_OK);
+    assert_int_equal(tqi_run_builder_init(&builder, spec, &spec->shape, 0, PARTITIONS), TQ_OK);
     assert_int_equal(tqi_run_build(&builder, rows.entries, n, partition_of, &account, &run), TQ_OK);
     tqi_run_builder_free(&builder);
     tqi_rows_free(&rows);

@@ -1,6 +1,7 @@
 /* The combining table against an array that is searched from its beginning. */
 #include "node/table.h"
 
+#include "node/rows.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,8 @@
 #include "tests/unit/helpers.h"
 
 enum { MOST_KEYS = 2000, LONGEST = 100, VALUE = 12 };
+
+static const tqi_hashes all_hashes = {1, 0, 0};
 
 /* One key of the oracle. */
 typedef struct known {
@@ -117,6 +120,20 @@ static tq_status add_text(tqi_table *table, const char *key, int64_t number)
     return add(table, key, strlen(key), number, (tq_slice){NULL, 0});
 }
 
+/* A short key that was added is found where it is. */
+static void assert_found(const tqi_table *table, const char *key, size_t size)
+{
+    tqi_record record = record_of(key, size, 0, (tq_slice){NULL, 0});
+
+    if (!table->index || size > TQI_KEY_INLINE)
+        return;
+    const tqi_entry *entry = tqi_table_find_short(table, &record.key, (uint32_t)(record.hash >> 32));
+    assert_non_null(entry);
+    assert_true(slice_equal(tqi_entry_key(entry), (tq_slice){key, size}));
+    record = record_of("not a key", 9, 0, (tq_slice){NULL, 0});
+    assert_null(tqi_table_find_short(table, &record.key, (uint32_t)(record.hash >> 32)));
+}
+
 static void random_operations(const tqi_spec *spec, int n, uint64_t *random)
 {
     oracle *all = calloc(1, sizeof *all);
@@ -125,7 +142,7 @@ static void random_operations(const tqi_spec *spec, int n, uint64_t *random)
 
     assert_non_null(all);
     all->combine = spec->combine;
-    assert_int_equal(tqi_table_init(&table, spec, 1, TQI_TABLE_NO_LIMIT), TQ_OK);
+    assert_int_equal(tqi_table_init(&table, spec, 1, TQI_TABLE_NO_LIMIT, false), TQ_OK);
     for (int i = 0; i < n; i++) {
         char key[LONGEST], value[VALUE];
         size_t size = random_key(random, key);
@@ -134,13 +151,14 @@ static void random_operations(const tqi_spec *spec, int n, uint64_t *random)
         random_text(random, "0123456789", 10, value, VALUE);
         if (all->n == MOST_KEYS || random_below(random, 1500) == 0) {
             assert_same(all, &table);
-            tqi_table_clear(&table);
+            tqi_table_clear(&table, all_hashes);
             all->n = 0;
         }
         size_t before = table.n;
         uint64_t merged = table.merged;
         assert_int_equal(add(&table, key, size, number, (tq_slice){value, VALUE}), TQ_OK);
         assert_int_equal(table.n - before + table.merged - merged, 1);
+        assert_found(&table, key, size);
         oracle_add(all, key, size, number, value);
         memset(key, '#', sizeof key); /* keys and values are copied */
         memset(value, '#', sizeof value);
@@ -197,7 +215,7 @@ static void test_values_of_every_size(void **state)
     char bytes[300];
 
     (void)state;
-    assert_int_equal(tqi_table_init(&table, &spec, 1, TQI_TABLE_NO_LIMIT), TQ_OK);
+    assert_int_equal(tqi_table_init(&table, &spec, 1, TQI_TABLE_NO_LIMIT, false), TQ_OK);
     for (size_t size = 0; size < sizeof bytes; size++) {
         memset(bytes, (int)size, size);
         assert_int_equal(add(&table, "k", 1, 0, (tq_slice){size ? bytes : NULL, size}), TQ_OK);
@@ -218,7 +236,7 @@ static void test_keys_that_look_alike(void **state)
     tqi_table table;
 
     (void)state;
-    assert_int_equal(tqi_table_init(&table, &spec, 4, TQI_TABLE_NO_LIMIT), TQ_OK);
+    assert_int_equal(tqi_table_init(&table, &spec, 4, TQI_TABLE_NO_LIMIT, false), TQ_OK);
     for (int round = 1; round <= 3; round++)
         for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
             assert_int_equal(add(&table, keys[i].data, keys[i].size, (int64_t)i, (tq_slice){NULL, 0}), TQ_OK);
@@ -239,7 +257,7 @@ static void test_equal_hashes(void **state)
     (void)state;
     for (int which = 0; which < 2; which++) {
         uint64_t hash = which ? UINT64_MAX : 0;
-        assert_int_equal(tqi_table_init(&table, &spec, 1, TQI_TABLE_NO_LIMIT), TQ_OK);
+        assert_int_equal(tqi_table_init(&table, &spec, 1, TQI_TABLE_NO_LIMIT, false), TQ_OK);
         for (int round = 0; round < 2; round++) {
             for (int i = 0; i < 200; i++) {
                 char text[40];
@@ -261,7 +279,7 @@ static void test_sums_wrap(void **state)
     tqi_table table;
 
     (void)state;
-    assert_int_equal(tqi_table_init(&table, &spec, 4, 4), TQ_OK);
+    assert_int_equal(tqi_table_init(&table, &spec, 4, 4, false), TQ_OK);
     assert_int_equal(add_text(&table, "k", INT64_MAX), TQ_OK);
     assert_int_equal(add_text(&table, "k", 1), TQ_OK);
     assert_true((int64_t)table.entries[0].value == INT64_MIN);
@@ -278,7 +296,7 @@ static void check_limit(tq_combine combine, size_t capacity, size_t limit)
     tqi_table table;
     char key[40];
 
-    assert_int_equal(tqi_table_init(&table, &spec, capacity, limit), TQ_OK);
+    assert_int_equal(tqi_table_init(&table, &spec, capacity, limit, false), TQ_OK);
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < limit; i++) {
             sprintf(key, i % 3 ? "%zu" : "key of some length %zu", i);
@@ -295,7 +313,7 @@ static void check_limit(tq_combine combine, size_t capacity, size_t limit)
         assert_int_equal(table.entries[0].value, combine == TQ_COMBINE_NONE ? 0 : 10);
         for (size_t i = 1; i < limit; i++)
             assert_int_equal(table.entries[i].value, i);
-        tqi_table_clear(&table);
+        tqi_table_clear(&table, all_hashes);
         assert_int_equal(table.n, 0);
     }
     tqi_table_free(&table);
@@ -323,11 +341,11 @@ static void test_index_is_half_full_at_most(void **state)
 
     (void)state;
     for (size_t capacity = 1; capacity < 300; capacity += 7) {
-        assert_int_equal(tqi_table_init(&table, &spec, capacity, 3 * capacity + 1), TQ_OK);
+        assert_int_equal(tqi_table_init(&table, &spec, capacity, 3 * capacity + 1, false), TQ_OK);
         for (size_t i = 0; i < 3 * capacity + 1; i++) {
             sprintf(key, "%zu", i);
             assert_int_equal(add_text(&table, key, 1), TQ_OK);
-            assert_true(2 * table.n <= table.index_mask + 1);
+            assert_true(2 * table.n <= table.slots);
         }
         tqi_table_free(&table);
     }
@@ -352,7 +370,7 @@ static void test_combiner_that_fails(void **state)
     (void)state;
     spec.combine_fn = refuse_after;
     spec.user = &left;
-    assert_int_equal(tqi_table_init(&table, &spec, 4, 4), TQ_OK);
+    assert_int_equal(tqi_table_init(&table, &spec, 4, 4, false), TQ_OK);
     assert_int_equal(add_text(&table, "k", 1), TQ_OK);
     assert_int_equal(add_text(&table, "k", 1), TQ_OK);
     assert_int_equal(add_text(&table, "k", 1), TQ_E_USER);
@@ -365,8 +383,8 @@ static void check_batches(const tqi_spec *spec, size_t limit, uint64_t *random)
 {
     tqi_table single, batch;
 
-    assert_int_equal(tqi_table_init(&single, spec, 1, limit), TQ_OK);
-    assert_int_equal(tqi_table_init(&batch, spec, 1, limit), TQ_OK);
+    assert_int_equal(tqi_table_init(&single, spec, 1, limit, false), TQ_OK);
+    assert_int_equal(tqi_table_init(&batch, spec, 1, limit, false), TQ_OK);
     for (int round = 0; round < 500; round++) {
         char keys[TQI_BATCH][LONGEST];
         tqi_record records[TQI_BATCH];
@@ -390,8 +408,8 @@ static void check_batches(const tqi_spec *spec, size_t limit, uint64_t *random)
                                     tqi_entry_value(&spec->shape, &single.entries[i])));
         if (status) {
             assert_int_equal(status, TQ_E_AGAIN);
-            tqi_table_clear(&single);
-            tqi_table_clear(&batch);
+            tqi_table_clear(&single, all_hashes);
+            tqi_table_clear(&batch, all_hashes);
         }
     }
     tqi_table_free(&single);
@@ -428,7 +446,7 @@ static void check_budget(tq_combine combine, int type, uint64_t limit, uint64_t 
     spec.combine_fn = xor_values;
     spec.user = &bytes;
     all->combine = combine;
-    tq_status made = tqi_table_init(&table, &spec, 2, TQI_TABLE_NO_LIMIT);
+    tq_status made = tqi_table_init(&table, &spec, 2, TQI_TABLE_NO_LIMIT, false);
     for (int i = 0; i < 3000 && !made; i++) {
         char key[LONGEST], value[VALUE];
         size_t size = random_key(random, key);
@@ -441,7 +459,7 @@ static void check_budget(tq_combine combine, int type, uint64_t limit, uint64_t 
         }
         assert_int_equal(status, table.n ? TQ_E_AGAIN : TQ_E_MEMORY);
         assert_same(all, &table);
-        tqi_table_clear(&table);
+        tqi_table_clear(&table, all_hashes);
         all->n = 0;
     }
     assert_same(all, &table);
@@ -473,7 +491,7 @@ static void test_no_memory_for_one(void **state)
 
     (void)state;
     memset(key, 'k', sizeof key);
-    assert_int_equal(tqi_table_init(&table, &spec, 4, TQI_TABLE_NO_LIMIT), TQ_OK);
+    assert_int_equal(tqi_table_init(&table, &spec, 4, TQI_TABLE_NO_LIMIT, false), TQ_OK);
     assert_int_equal(add(&table, key, sizeof key, 1, (tq_slice){NULL, 0}), TQ_E_MEMORY);
     assert_int_equal(table.n, 0);
     assert_int_equal(add_text(&table, "short", 1), TQ_OK);
@@ -483,160 +501,169 @@ static void test_no_memory_for_one(void **state)
     assert_int_equal(budget.used, 0);
 }
 
-/* ---- The front ---- */
-
-enum { FRONT_KEYS = 400 };
-
-/* What a table with a front has given away, and what it should give in all. */
-typedef struct front_sums {
-    int64_t got[FRONT_KEYS], expected[FRONT_KEYS];
-    uint64_t entries;
-} front_sums;
-
-static void collect(front_sums *sums, tqi_table *table)
+/* What a table needs to begin with is given anyway, if that is asked for, and counted; the rest is not. */
+static void test_anyway(void **state)
 {
-    for (size_t i = 0; i < table->n; i++) {
-        char name[64] = {0};
-        tq_slice key = tqi_entry_key(&table->entries[i]);
-        memcpy(name, key.data, key.size);
-        size_t which = (size_t)atoi(strrchr(name, '-') + 1);
-        sums->got[which] = (int64_t)((uint64_t)sums->got[which] + table->entries[i].value);
-    }
-    sums->entries += table->n;
-    tqi_table_clear(table);
-}
-
-/* As the emitter does it: a key that the front holds is counted there. */
-static void add_through_front(front_sums *sums, tqi_table *table, const char *name, int64_t number)
-{
-    tqi_record record = record_of(name, strlen(name), number, (tq_slice){NULL, 0});
-
-    if (record.key.size <= TQI_KEY_INLINE && tqi_front_holds(tqi_front_slot(table, record.hash), &record.key)) {
-        tqi_front_slot(table, record.hash)->value += (uint64_t)number;
-        table->merged++;
-        return;
-    }
-    while (tqi_table_add(table, &record.key, record.hash, number, record.value) == TQ_E_AGAIN)
-        collect(sums, table);
-}
-
-static void check_front(size_t limit, int64_t largest, uint64_t *random)
-{
-    enum { RECORDS = 30000 };
-    tqi_budget budget = {0};
+    tqi_budget budget = {.limit = 1};
     tqi_spec spec = spec_of(TQ_SUM, TQ_I64, 0, 4, &budget);
-    front_sums *sums = calloc(1, sizeof *sums);
     tqi_table table;
-
-    assert_non_null(sums);
-    assert_int_equal(tqi_table_init(&table, &spec, 1, limit), TQ_OK);
-    assert_int_equal(tqi_table_add_front(&table), TQ_OK);
-    for (int i = 0; i < RECORDS; i++) {
-        char name[64];
-        size_t which = random_below(random, 1 + random_below(random, FRONT_KEYS));
-        int64_t number = (int64_t)random_below(random, (uint64_t)(2 * largest + 1)) - (i % 2 ? largest : 0);
-        sprintf(name, which % 9 ? "w-%zu" : "some-longer-word-%zu", which);
-        sums->expected[which] += number;
-        add_through_front(sums, &table, name, number);
-        if (random_below(random, 5000) == 0)
-            while (tqi_table_drain_front(&table) == TQ_E_AGAIN)
-                collect(sums, &table);
-    }
-    while (tqi_table_drain_front(&table) == TQ_E_AGAIN)
-        collect(sums, &table);
-    collect(sums, &table);
-    assert_int_equal(tqi_table_drain_front(&table), TQ_OK);
-    assert_int_equal(table.n, 0);
-    assert_int_equal(sums->entries + table.merged, RECORDS);
-    for (size_t i = 0; i < FRONT_KEYS; i++)
-        assert_true(sums->got[i] == sums->expected[i]);
-    tqi_table_free(&table);
-    assert_int_equal(budget.used, 0);
-    free(sums);
-}
-
-static void test_front(void **state)
-{
-    static const size_t limits[] = {1, 2, 10, 100, 1000};
-    uint64_t random = 35;
+    char key[40];
 
     (void)state;
-    for (size_t l = 0; l < 5; l++) {
-        check_front(limits[l], 1, &random);
-        check_front(limits[l], 1000, &random);
+    assert_int_equal(tqi_table_init(&table, &spec, 100, 1000, false), TQ_E_MEMORY);
+    tqi_table_free(&table);
+    assert_int_equal(budget.used, 0);
+    assert_int_equal(tqi_table_init(&table, &spec, 100, 1000, true), TQ_OK);
+    assert_true(budget.used >= 100 * TQI_ENTRY_COST);
+    for (int i = 0; i < 100; i++) {
+        sprintf(key, i % 2 ? "%d" : "a key that needs the arena %d", i);
+        assert_int_equal(add_text(&table, key, 1), TQ_OK);
+    }
+    assert_int_equal(add_text(&table, "one too many", 1), TQ_E_AGAIN);
+    tqi_table_clear(&table, all_hashes);
+    assert_int_equal(add_text(&table, "again a key that needs the arena", 1), TQ_OK);
+    tqi_table_free(&table);
+    assert_int_equal(budget.used, 0);
+}
+
+/* ---- Ranges of hashes ---- */
+
+/* Every hash belongs to exactly one of the tables that divide a range, and only if it is in that range. */
+static void test_hashes_are_divided(void **state)
+{
+    static const uint32_t ranges[] = {1, 2, 3, 7, 512, 1000, 16384};
+    uint64_t random = 36;
+
+    (void)state;
+    for (size_t r = 0; r < sizeof ranges / sizeof ranges[0]; r++) {
+        for (unsigned halvings = 0; halvings <= 24; halvings += 3) {
+            tqi_table table = {.shift = 32 - 4};
+            for (int i = 0; i < 300; i++) {
+                uint32_t hash = i ? (uint32_t)random_next(&random) : UINT32_MAX, place;
+                place = tqi_place_in_range(hash, ranges[r]);
+                uint32_t step = halvings ? (uint32_t)1 << (32 - halvings) : 0, mine = step ? place / step * step : 0;
+                table.hashes = (tqi_hashes){ranges[r], mine, halvings};
+                assert_true(tqi_table_is_for(&table, hash));
+                assert_int_equal(tqi_table_slot(&table, hash),
+                                 ((uint64_t)(place - mine) << halvings) >> (32 - 4));
+                if (!halvings)
+                    continue;
+                table.hashes.base = mine + step;
+                assert_false(tqi_table_is_for(&table, hash));
+                table.hashes.base = mine - step;
+                assert_false(tqi_table_is_for(&table, hash));
+            }
+        }
     }
 }
 
-/* Keys that fall on one place of the front drive each other out; nothing of either is lost. */
-static void test_front_collisions(void **state)
+/* Hashes of one partition ascend with their places in it. */
+static void test_places_ascend(void **state)
 {
+    (void)state;
+    for (uint32_t ranges = 1; ranges < 3000; ranges = ranges * 2 + 1) {
+        uint32_t last = 0, partition = 0;
+        for (uint64_t hash = 0; hash <= UINT32_MAX; hash += 654321) {
+            uint32_t now = tqi_partition_of((uint32_t)hash, ranges), place = tqi_place_in_range((uint32_t)hash, ranges);
+            assert_true(now > partition || place >= last);
+            partition = now;
+            last = place;
+        }
+    }
+}
+
+/* ---- In order ---- */
+
+static void assert_sorted(tqi_table *table)
+{
+    const tqi_value_shape *shape = &table->spec->shape;
+    uint64_t sum = 0, sum_sorted = 0;
+    size_t n = table->n;
+
+    for (size_t i = 0; i < n; i++)
+        sum += tqi_entry_hash(&table->entries[i]) * (2 * table->entries[i].value + 1);
+    for (int again = 0; again < 2; again++) {
+        const tqi_entry *sorted = tqi_table_sorted(table);
+        assert_non_null(sorted);
+        assert_int_equal(table->n, n);
+        sum_sorted = 0;
+        for (size_t i = 0; i < n; i++) {
+            sum_sorted += tqi_entry_hash(&sorted[i]) * (2 * sorted[i].value + 1);
+            assert_true(i == 0 || tqi_rows_compare(TQ_ORDER_NONE, shape, &sorted[i - 1], &sorted[i]) <= 0);
+        }
+        assert_true(sum == sum_sorted);
+    }
+}
+
+/* Tables of any fill, for one of several ranges of hashes or all of them. */
+static void check_sorted(tq_combine combine, size_t n, uint32_t ranges, unsigned halvings, uint64_t *random)
+{
+    tqi_budget budget = {0};
+    tqi_spec spec = spec_of(combine, TQ_I64, 0, 4, &budget);
+    tqi_hashes hashes = {ranges, 0, halvings};
+    tqi_table table;
+
+    assert_int_equal(tqi_table_init(&table, &spec, 1, TQI_TABLE_NO_LIMIT, false), TQ_OK);
+    for (int round = 0; round < 2; round++) {
+        tqi_table_clear(&table, hashes);
+        while (table.n < n) {
+            char key[40];
+            sprintf(key, random_below(random, 5) ? "%lu" : "some longer key %lu", (unsigned long)random_below(random, 100 * n));
+            uint32_t hash32 = (uint32_t)(tqi_hash(key, strlen(key)) >> 32);
+            if (tqi_table_is_for(&table, hash32))
+                assert_int_equal(add_text(&table, key, (int64_t)random_below(random, 3)), TQ_OK);
+        }
+        assert_sorted(&table);
+        hashes.base += halvings ? (uint32_t)1 << (32 - halvings) : 0;
+    }
+    tqi_table_free(&table);
+    assert_int_equal(budget.used, 0);
+}
+
+static void test_sorted(void **state)
+{
+    uint64_t random = 37;
+
+    (void)state;
+    for (size_t n = 0; n < 40; n++)
+        check_sorted(TQ_SUM, n, 1, 0, &random);
+    for (size_t n = 50; n < 5000; n = n * 2 + 1) {
+        check_sorted(TQ_SUM, n, 1, 0, &random);
+        check_sorted(TQ_SUM, n, 7, 0, &random); /* several ranges in one table: places that wrap around */
+        check_sorted(TQ_MAX, n, 3, 2, &random);
+        check_sorted(TQ_COMBINE_NONE, n, 1, 0, &random);
+    }
+}
+
+/* Hashes that all want the same few slots, at the end of the index too: there the last ones stand at its beginning. */
+static void test_sorted_collisions(void **state)
+{
+    static const uint32_t where[] = {0, 1, 0x7fffffff, 0xffffff00, UINT32_MAX - 3, UINT32_MAX};
     tqi_spec spec = spec_of(TQ_SUM, TQ_I64, 0, 4, NULL);
     tqi_table table;
+    uint64_t random = 38;
 
     (void)state;
-    assert_int_equal(tqi_table_init(&table, &spec, 1, TQI_TABLE_NO_LIMIT), TQ_OK);
-    assert_int_equal(tqi_table_add_front(&table), TQ_OK);
-    int64_t expected[3] = {0};
-    for (int i = 0; i < 5000; i++) {
-        int which = i / 100 % 3;
-        char name[16];
-        sprintf(name, "k%d", which);
-        tqi_record record = record_of(name, 2, i, (tq_slice){NULL, 0});
-        uint64_t hash = (uint64_t)which << 32; /* one and the same place */
-        expected[which] += i;
-        if (tqi_front_holds(tqi_front_slot(&table, hash), &record.key))
-            tqi_front_slot(&table, hash)->value += (uint64_t)i;
-        else
-            assert_int_equal(tqi_table_add(&table, &record.key, hash, i, record.value), TQ_OK);
+    for (size_t w = 0; w < sizeof where / sizeof where[0]; w++) {
+        assert_int_equal(tqi_table_init(&table, &spec, 1, TQI_TABLE_NO_LIMIT, false), TQ_OK);
+        for (int i = 0; i < 300; i++) {
+            char text[40];
+            size_t size = (size_t)sprintf(text, i % 2 ? "%d" : "a rather long key with %d", i);
+            uint64_t place = i % 10 ? where[w] : random_next(&random) >> 32;
+            if (i % 10 && place < UINT32_MAX - 8)
+                place += random_below(&random, 8);
+            tqi_record record = record_of(text, size, i, (tq_slice){NULL, 0});
+            assert_int_equal(tqi_table_add(&table, &record.key, place << 32, i, record.value), TQ_OK);
+        }
+        const tqi_entry *sorted = tqi_table_sorted(&table);
+        bool seen[300] = {false};
+        for (size_t i = 0; i < 300; i++) {
+            assert_true(i == 0 || tqi_rows_compare(TQ_ORDER_NONE, &spec.shape, &sorted[i - 1], &sorted[i]) < 0);
+            assert_false(seen[sorted[i].value]);
+            seen[sorted[i].value] = true;
+        }
+        tqi_table_free(&table);
     }
-    assert_int_equal(tqi_table_drain_front(&table), TQ_OK);
-    assert_int_equal(table.n, 3);
-    for (int which = 0; which < 3; which++)
-        assert_true((int64_t)table.entries[which].value == expected[which]);
-    tqi_table_free(&table);
-}
-
-static void test_no_memory_for_a_front(void **state)
-{
-    tqi_budget budget = {.limit = 10000};
-    tqi_spec spec = spec_of(TQ_SUM, TQ_I64, 0, 4, &budget);
-    tqi_table table;
-
-    (void)state;
-    assert_int_equal(tqi_table_init(&table, &spec, 4, TQI_TABLE_NO_LIMIT), TQ_OK);
-    assert_int_equal(tqi_table_drain_front(&table), TQ_OK);
-    assert_int_equal(tqi_table_add_front(&table), TQ_E_MEMORY);
-    for (int i = 0; i < 1000; i++)
-        assert_int_equal(add_text(&table, "k", 1), TQ_OK);
-    assert_int_equal(tqi_table_drain_front(&table), TQ_OK);
-    assert_int_equal(table.entries[0].value, 1000);
-    tqi_table_free(&table);
-    assert_int_equal(budget.used, 0);
-}
-
-static void test_take(void **state)
-{
-    tqi_budget budget = {0};
-    tqi_spec spec = spec_of(TQ_SUM, TQ_I64, 0, 4, &budget);
-    tqi_table table;
-    tqi_entry *entries;
-    size_t n, capacity;
-    tqi_arena arena;
-
-    (void)state;
-    assert_int_equal(tqi_table_init(&table, &spec, 1, TQI_TABLE_NO_LIMIT), TQ_OK);
-    assert_int_equal(add_text(&table, "one", 1), TQ_OK);
-    assert_int_equal(add_text(&table, "a key that lies in the arena", 2), TQ_OK);
-    assert_int_equal(add_text(&table, "three", 3), TQ_OK);
-    tqi_table_take(&table, &entries, &n, &capacity, &arena);
-    tqi_table_free(&table);
-    assert_int_equal(n, 3);
-    assert_true(capacity >= 3);
-    assert_true(slice_equal(tqi_entry_key(&entries[1]), slice_of("a key that lies in the arena")));
-    assert_int_equal(entries[2].value, 3);
-    tqi_budget_free(&budget, entries, capacity * sizeof *entries);
-    tqi_arena_free(&arena);
-    assert_int_equal(budget.used, 0);
 }
 
 int main(void)
@@ -654,10 +681,11 @@ int main(void)
         cmocka_unit_test(test_batch_is_single),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_no_memory_for_one),
-        cmocka_unit_test(test_front),
-        cmocka_unit_test(test_front_collisions),
-        cmocka_unit_test(test_no_memory_for_a_front),
-        cmocka_unit_test(test_take),
+        cmocka_unit_test(test_anyway),
+        cmocka_unit_test(test_hashes_are_divided),
+        cmocka_unit_test(test_places_ascend),
+        cmocka_unit_test(test_sorted),
+        cmocka_unit_test(test_sorted_collisions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
