@@ -44,8 +44,8 @@ enum {
     RANGES = 1 << RANGE_BITS, /* of the hash */
     LIST_BLOCK = 16 << 10,
     LIST_HEAD = 32,
-    AHEAD = 24, /* how far to prefetch */
-    SETTLED = 100 << 10,
+    AHEAD = 24,          /* how far to prefetch */
+    SETTLED = 256 << 10, /* different words in a table: the front is as good as it gets */
     OUT_SIZE = 1 << 20,
     CLASSES = 3
 };
@@ -376,7 +376,7 @@ INLINE void class_pass(Thread *my, const uint8_t *text, size_t count, int class)
     size_t missed = front_pass(my, text, count, class);
     my->cut_words[class] += count;
     my->missed[class] += missed;
-    if (partitioned_ && my->table[class].used >= (size_t)SETTLED >> class)
+    if (partitioned_ && my->table[class].used >= SETTLED)
         list_pass(my, missed, class);
     else
         table_pass(my, missed, class);
@@ -543,13 +543,12 @@ static void batch(Thread *my, const uint8_t *text, size_t count, bool nul)
     long_pass(my, text, longer);
 }
 
+static uint8_t iota_[64]; /* 0 to 63 */
+
 /* The places where `mask` has a bit, as offsets in the text. */
 INLINE size_t put_places(uint32_t *to, size_t used, uint64_t mask, size_t base)
 {
-    const __m512i iota =
-        _mm512_set_epi8(63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40,
-                        39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16,
-                        15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i iota = _mm512_loadu_si512(iota_);
     __m512i places = _mm512_maskz_compress_epi8(mask, iota), from = _mm512_set1_epi32((int)base);
     size_t count = (size_t)__builtin_popcountll(mask);
     _mm512_storeu_si512(to + used, _mm512_add_epi32(from, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(places))));
@@ -862,6 +861,8 @@ int main(int argc, char **argv)
         return 2;
     }
     double begin = now();
+    for (uint8_t i = 0; i < sizeof iota_; i++)
+        iota_[i] = i;
     struct stat status;
     if ((file_ = open(path, O_RDONLY)) < 0 || fstat(file_, &status))
         die(path);
