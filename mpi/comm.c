@@ -32,7 +32,7 @@ tq_status tqi_comm_wait(MPI_Request *request, const char *what, tq_error *error)
             return status;
         nanosleep(&pause, NULL);
         if (pause.tv_nsec < LONGEST_SLEEP_NS)
-            pause.tv_nsec *= 2;
+            pause.tv_nsec += pause.tv_nsec / TQI_REST_PART;
     }
 }
 
