@@ -32,7 +32,7 @@ tq_status tqi_comm_wait(MPI_Request *request, const char *what, tq_error *error)
             return status;
         nanosleep(&pause, NULL);
         if (pause.tv_nsec < LONGEST_SLEEP_NS)
-            pause.tv_nsec *= 2;
+            pause.tv_nsec += pause.tv_nsec / TQI_REST_PART;
     }
 }
 
@@ -188,21 +188,39 @@ tq_status tqi_comm_max(const tqi_comm *comm, uint64_t *numbers, int n, tq_error 
     return reduce_all(comm, numbers, n, MPI_MAX, error);
 }
 
+/* Not MPI_Iexscan, which in Open MPI is a chain through all ranks: each of them tests only now and then, so it takes
+ * their number times a sleep. Rank 0 adds instead. */
 tq_status tqi_comm_sum_before(const tqi_comm *comm, uint64_t mine, uint64_t *before, tq_error *error)
 {
     MPI_Request request;
-    uint64_t sum = 0;
-    int code;
+    uint64_t *all = NULL, sum = 0;
+    int room = 1;
 
     *before = 0;
     if (comm->size == 1)
         return TQ_OK;
-    code = MPI_Iexscan(&mine, &sum, 1, MPI_UINT64_T, MPI_SUM, comm->collective, &request);
-    if (code != MPI_SUCCESS)
-        return tqi_mpi_check(code, "MPI_Iexscan", error);
-    tq_status status = tqi_comm_wait(&request, "MPI_Iexscan", error);
-    if (!status && comm->rank > 0) /* on rank 0 the standard leaves the sum undefined */
-        *before = sum;
+    if (comm->rank == 0) {
+        all = malloc((size_t)comm->size * sizeof *all);
+        room = all != NULL;
+    }
+    tq_status status = broadcast_piece(comm, 0, &room, sizeof room, error);
+    if (!status && !room)
+        status = tqi_fail(error, TQ_E_MEMORY, "no memory on rank 0 for a number of every rank");
+    if (!status)
+        status = tqi_mpi_check(
+            MPI_Igather(&mine, 1, MPI_UINT64_T, all, 1, MPI_UINT64_T, 0, comm->collective, &request), "MPI_Igather",
+            error);
+    if (!status)
+        status = tqi_comm_wait(&request, "MPI_Igather", error);
+    for (int r = 0; all && r < comm->size && !status; r++) {
+        uint64_t number = all[r];
+
+        all[r] = sum;
+        sum += number;
+    }
+    if (!status)
+        status = tqi_comm_scatter(comm, all, before, sizeof *before, error);
+    free(all);
     return status;
 }
 

@@ -33,6 +33,11 @@ typedef struct tqi_comm {
     MPI_Comm control;    /* messages between rank 0 and the others; MPI_COMM_NULL with one rank */
 } tqi_comm;
 
+/* While a collective is under way a rank sleeps for about this part of the time it has waited, up to 1 ms. A tree over
+ * many ranks takes 2 log2(ranks) steps, each of which goes on only when a rank wakes up: sleeps that double would delay
+ * each step by as long as all steps before it took. */
+enum { TQI_REST_PART = 8 };
+
 /* Turn an MPI return code into a status. what names the call. */
 tq_status tqi_mpi_check(int code, const char *what, tq_error *error);
 

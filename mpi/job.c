@@ -255,7 +255,7 @@ static tq_status run_phase(tqi_job *job, const char *phase, tqi_exchange *exchan
         if (moved)
             rest_us = 0;
         else
-            tqi_job_rest(job, &rest_us);
+            tqi_job_rest(job, tqi_pulse_under_way(&pulse), &rest_us);
     }
 }
 

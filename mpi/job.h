@@ -192,9 +192,9 @@ void tqi_job_deliver(void *owner, tqi_run *run);
 /* Move delivered runs into the exchange or, while reducing, to the results. Returns whether there was one. */
 bool tqi_job_take_runs(tqi_job *job);
 
-/* Sleep until something may have happened. *rest_us grows from call to call; the caller sets it to 0 when something
- * did. */
-void tqi_job_rest(tqi_job *job, unsigned *rest_us);
+/* Sleep until something may have happened. *rest_us grows from call to call, slowly when other ranks wait for this one
+ * to go on with a collective (awaited); the caller sets it to 0 when something did. */
+void tqi_job_rest(tqi_job *job, bool awaited, unsigned *rest_us);
 
 /* ---- The phases ---- */
 

@@ -18,6 +18,11 @@ void tqi_pulse_start(tqi_pulse *pulse, const tqi_comm *comm, tqi_exchange *excha
                          .request = MPI_REQUEST_NULL};
 }
 
+bool tqi_pulse_under_way(const tqi_pulse *pulse)
+{
+    return pulse->state != TQI_RESTING;
+}
+
 bool tqi_pulse_broken(const tq_error *error)
 {
     return error->status == TQ_E_MPI;

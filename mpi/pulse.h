@@ -45,6 +45,9 @@ void tqi_pulse_start(tqi_pulse *pulse, const tqi_comm *comm, tqi_exchange *excha
 void tqi_pulse_step(tqi_pulse *pulse, const tqi_vote *vote, bool *moved, bool *completed, tqi_outcome *outcome,
                     tq_error *error);
 
+/* Whether a vote or a round is under way, and not a rest. */
+bool tqi_pulse_under_way(const tqi_pulse *pulse);
+
 /* Whether MPI itself no longer works, so that voting would never end. */
 bool tqi_pulse_broken(const tq_error *error);
 

@@ -166,12 +166,15 @@ bool tqi_job_take_runs(tqi_job *job)
     return some;
 }
 
-void tqi_job_rest(tqi_job *job, unsigned *rest_us)
+void tqi_job_rest(tqi_job *job, bool awaited, unsigned *rest_us)
 {
     unsigned longest = job->comm->size > 1 ? LONGEST_REST_US : LONGEST_REST_ALONE_US;
     struct timespec until;
 
-    *rest_us = *rest_us ? 2 * *rest_us : FIRST_REST_US;
+    if (*rest_us == 0)
+        *rest_us = FIRST_REST_US;
+    else
+        *rest_us += awaited ? *rest_us / TQI_REST_PART : *rest_us;
     if (*rest_us > longest)
         *rest_us = longest;
     clock_gettime(CLOCK_MONOTONIC, &until);
