@@ -127,11 +127,13 @@ static void assert_found(const tqi_table *table, const char *key, size_t size)
 
     if (!table->index || size > TQI_KEY_INLINE)
         return;
-    const tqi_entry *entry = tqi_table_find_short(table, &record.key, (uint32_t)(record.hash >> 32));
+    size_t empty;
+    const tqi_entry *entry = tqi_table_find_short(table, &record.key, (uint32_t)(record.hash >> 32), &empty);
     assert_non_null(entry);
     assert_true(slice_equal(tqi_entry_key(entry), (tq_slice){key, size}));
     record = record_of("not a key", 9, 0, (tq_slice){NULL, 0});
-    assert_null(tqi_table_find_short(table, &record.key, (uint32_t)(record.hash >> 32)));
+    assert_null(tqi_table_find_short(table, &record.key, (uint32_t)(record.hash >> 32), &empty));
+    assert_true(table->index[empty] == 0);
 }
 
 static void random_operations(const tqi_spec *spec, int n, uint64_t *random)
