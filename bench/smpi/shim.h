@@ -1,0 +1,69 @@
+/* What stands between tequio and SimGrid's MPI: included in front of every source file (-include), so that the sources
+ * are compiled as they are.
+ *
+ * Time: smpicc makes clock_gettime simulated; nanosleep and pthread_cond_timedwait, in which engines rest, are made
+ * simulated here. As on Linux, a sleep takes longer than it should, by SLACK_NS.
+ * Collectives: SMPI's own non-blocking ones send from every rank to every other even in MPI_Iallreduce. Here they send
+ * what Open MPI's libnbc sends (bench/smpi/libnbc.c), and everything is counted. */
+#ifndef TQS_SHIM_H
+#define TQS_SHIM_H
+
+#include <mpi.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { SLACK_NS = 60000 };
+
+int tqs_nanosleep(const struct timespec *time, struct timespec *left);
+int tqs_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock, const struct timespec *until);
+
+int tqs_iallreduce(const void *mine, void *all, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
+                   MPI_Request *request);
+int tqs_iexscan(const void *mine, void *before, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
+                MPI_Request *request);
+int tqs_ibcast(void *bytes, int count, MPI_Datatype type, int root, MPI_Comm comm, MPI_Request *request);
+int tqs_igather(const void *mine, int count, MPI_Datatype type, void *all, int each, MPI_Datatype all_type, int root,
+                MPI_Comm comm, MPI_Request *request);
+int tqs_igatherv(const void *mine, int count, MPI_Datatype type, void *all, const int *counts, const int *places,
+                 MPI_Datatype all_type, int root, MPI_Comm comm, MPI_Request *request);
+int tqs_iscatter(const void *all, int each, MPI_Datatype all_type, void *mine, int count, MPI_Datatype type, int root,
+                 MPI_Comm comm, MPI_Request *request);
+int tqs_ialltoall(const void *send, int count, MPI_Datatype type, void *receive, int each, MPI_Datatype receive_type,
+                  MPI_Comm comm, MPI_Request *request);
+int tqs_ialltoallv(const void *send, const int *counts, const int *places, MPI_Datatype type, void *receive,
+                   const int *receive_counts, const int *receive_places, MPI_Datatype receive_type, MPI_Comm comm,
+                   MPI_Request *request);
+int tqs_test(MPI_Request *request, int *done, MPI_Status *status);
+int tqs_isend(const void *bytes, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request *request);
+int tqs_iprobe(int from, int tag, MPI_Comm comm, int *there, MPI_Status *status);
+
+/* SMPI has no matched probes. Each rank being one thread, a probe and a receive from the same rank do. */
+typedef struct tqs_message *tqs_message;
+int tqs_improbe(int from, int tag, MPI_Comm comm, int *there, tqs_message *message, MPI_Status *status);
+int tqs_imrecv(void *bytes, int count, MPI_Datatype type, tqs_message *message, MPI_Request *request);
+int tqs_mrecv(void *bytes, int count, MPI_Datatype type, tqs_message *message, MPI_Status *status);
+
+/* Calls, messages and bytes of each kind so far, over all ranks; and how long rank 0 waited for collectives. */
+void tqs_report(FILE *to);
+
+#undef nanosleep
+#define nanosleep              tqs_nanosleep
+#define pthread_cond_timedwait tqs_cond_timedwait
+#define MPI_Iallreduce         tqs_iallreduce
+#define MPI_Iexscan            tqs_iexscan
+#define MPI_Ibcast             tqs_ibcast
+#define MPI_Igather            tqs_igather
+#define MPI_Igatherv           tqs_igatherv
+#define MPI_Iscatter           tqs_iscatter
+#define MPI_Ialltoall          tqs_ialltoall
+#define MPI_Ialltoallv         tqs_ialltoallv
+#define MPI_Test               tqs_test
+#define MPI_Isend              tqs_isend
+#define MPI_Iprobe             tqs_iprobe
+#define MPI_Message            tqs_message
+#define MPI_Improbe            tqs_improbe
+#define MPI_Imrecv             tqs_imrecv
+#define MPI_Mrecv              tqs_mrecv
+
+#endif
