@@ -39,8 +39,8 @@ def build(folder):
 
 def write_platform(folder, name, ranks, shared):
     latency, _, per_byte = NETWORKS[name]
-    # LogGP as it stands: the sender pays for the bytes, messages do not disturb each other on the way. Shared: the links
-    # of the hosts have a bandwidth, and messages share it.
+    # LogGP as it stands: the sender pays for the bytes, messages do not disturb each other on the way. Shared: the
+    # links of the hosts have a bandwidth, and messages share it.
     policy, bandwidth = ("SPLITDUPLEX", 1 / per_byte) if shared else ("FATPIPE", 1e12)
     path = folder / f"{name}{'-shared' if shared else ''}-{ranks}.xml"
     path.write_text(f"""<?xml version='1.0'?>
@@ -153,11 +153,13 @@ def show(name, ranks, found, order):
     told = predict(name, ranks, order)
     seen = {**found, "tree_s": mean(found, "agree", "sum"), "counts_s": mean(found, "counts"),
             "data_s": mean(found, "data"), "requests": found["request"]["messages"]}
-    print(f"{name} {ranks}: {found['seconds'] * 1e3:.1f} ms, {found['rounds']:.0f} rounds, {found['vote']['calls']:.0f} votes")
+    print(f"{name} {ranks}: {found['seconds'] * 1e3:.1f} ms, {found['rounds']:.0f} rounds, "
+          f"{found['vote']['calls']:.0f} votes")
     for what, value in told.items():
         scale, unit = (1e3, " ms") if what.endswith("_s") else (1, "")
         digits = 2 if unit else 0
-        print(f"    {what:14} predicted {value * scale:14.{digits}f}{unit}  simulated {seen[what] * scale:14.{digits}f}{unit}")
+        print(f"    {what:14} predicted {value * scale:14.{digits}f}{unit}  "
+              f"simulated {seen[what] * scale:14.{digits}f}{unit}")
     for kind in ("vote", "agree", "sum", "bcast", "gather", "gatherv", "scatter", "counts", "data", "request", "share",
                  "progress", "text", "farewell"):
         if kind in found:
@@ -171,7 +173,7 @@ def main():
     parser.add_argument("--networks", default="fast,slow", help="fast: 1 us, 10 GB/s; slow: 25 us, 1 Gbit/s")
     parser.add_argument("--order", default="key", choices=("key", "value", "none"))
     parser.add_argument("--limit", type=float, default=1200, help="seconds a simulation may take (%(default)s)")
-    parser.add_argument("--shared", action="store_true", help="messages share the bandwidth of links: slower to simulate")
+    parser.add_argument("--shared", action="store_true", help="messages share the bandwidth of links (takes longer)")
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("/tmp/tequio-smpi"))
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
