@@ -1,9 +1,13 @@
 #include "mpi/comm.h"
 
 #include "common/error.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 /* One MPI call moves at most this much: counts are ints, and several versions break near 2 GiB. */
 enum { PIECE_BYTES = 256 << 20 };
@@ -52,6 +56,17 @@ static tq_status started_by_launcher(bool *launched, tq_error *error)
     return TQ_OK;
 }
 
+/* PMIx, which MPI_Finalize says goodbye to, takes small messages over TCP, and waits 40 ms for an acknowledgement that
+ * the kernel delays, unless Nagle's algorithm is off. MPI opened the connection itself and has no setting for this. */
+static void send_at_once(void)
+{
+    enum { LAST = 255 };
+    int on = 1;
+
+    for (int fd = STDERR_FILENO + 1; fd <= LAST; fd++) /* it fails for all that is no TCP socket */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 static tq_status initialize(tqi_comm *comm, bool inline_engine, tq_error *error)
 {
     int initialized = 0, finalized = 0, level = MPI_THREAD_SINGLE;
@@ -62,7 +77,9 @@ static tq_status initialize(tqi_comm *comm, bool inline_engine, tq_error *error)
         return tqi_fail(error, TQ_E_USAGE, "MPI is finalized already, and cannot be started twice");
     if (!initialized) {
         comm->finalize = true;
-        return tqi_mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level), "MPI_Init_thread", error);
+        int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+        send_at_once();
+        return tqi_mpi_check(code, "MPI_Init_thread", error);
     }
     MPI_Query_thread(&level);
     if (level < MPI_THREAD_SERIALIZED && !inline_engine)
