@@ -131,6 +131,7 @@ static void free_workings(tqi_job *job)
     tqi_store_free(&job->store);
     tqi_rows_free(&job->splitters);
     tqi_control_free(&job->control);
+    tqi_pulse_free(&job->pulse);
     tqi_inputs_free(&job->inputs);
     if (job->output_open)
         tqi_output_discard(&job->output);
@@ -210,10 +211,9 @@ static tq_status end_early(tqi_job *job, const tqi_outcome *outcome)
 /* Repeat step until no rank is busy, or until one fails or wants to stop. */
 static tq_status run_phase(tqi_job *job, const char *phase, tqi_exchange *exchange, tqi_step step)
 {
-    tqi_pulse pulse;
     unsigned rest_us = 0;
 
-    tqi_pulse_start(&pulse, job->comm, exchange);
+    tqi_pulse_start(&job->pulse, exchange);
     for (;;) {
         tqi_vote vote = {0};
         tqi_outcome outcome;
@@ -223,7 +223,7 @@ static tq_status run_phase(tqi_job *job, const char *phase, tqi_exchange *exchan
         vote.failed = job->error.status != TQ_OK;
         vote.cancelled = atomic_load_explicit(&job->cancel, memory_order_relaxed);
         name_error(job, &job->error, phase);
-        tqi_pulse_step(&pulse, &vote, &moved, &completed, &outcome, &job->error);
+        tqi_pulse_step(&job->pulse, &vote, &moved, &completed, &outcome, &job->error);
         if (tqi_pulse_broken(&job->error)) {
             name_error(job, &job->error, phase);
             atomic_store(&job->stop, true);
@@ -393,7 +393,8 @@ static tq_status close_traffic(tqi_job *job, tq_status status)
         return status;
     tqi_error_clear(&error);
     tqi_write_abandon(job);
-    if (!tqi_control_close(&job->control, &error))
+    if (!tqi_pulse_finish(&job->pulse, &error) && !tqi_control_close(&job->control, &error) &&
+        !tqi_pulse_clear(&job->pulse, &error))
         return status;
     if (!job->error.status)
         job->error = error;
@@ -409,7 +410,8 @@ void tqi_job_run(tqi_job *job)
     tqi_hub_start(job->hub);
     if (job->comm->broken)
         tqi_fail(&job->error, TQ_E_MPI, "MPI failed in an earlier job");
-    else if (tqi_control_init(&job->control, job->comm, job->hub, &job->budget))
+    else if (tqi_control_init(&job->control, job->comm, job->hub, &job->budget) ||
+             !tqi_pulse_init(&job->pulse, job->comm))
         tqi_fail(&job->error, TQ_E_MPI, "no memory for the job's messages");
     status = job->error.status ? job->error.status : run_stages(job);
     status = close_traffic(job, status);

@@ -112,6 +112,7 @@ struct tqi_job {
     tqi_range first_share;
     tqi_feeder *feeder;
     tqi_control control;
+    tqi_pulse pulse;
     tqi_mapping mapping;
     tqi_store store;
     tqi_exchange exchange;
