@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double REPORT_EVERY_S = 0.05; /* to rank 0: often enough for any progress bar */
+/* Reports to rank 0 come often enough for any progress bar, and from many ranks not more than 320 a second as long as
+ * each still speaks twice a second. */
+static const double REPORT_EVERY_S = 0.05, REPORT_AT_LEAST_EVERY_S = 0.5;
+enum { RANKS_AT_FULL_RATE = 16 };
 
 /* ---- Making and freeing ---- */
 
@@ -173,12 +176,21 @@ static void name_error(tqi_job *job, tq_error *error, const char *phase)
         strncpy(error->phase, phase, sizeof error->phase - 1);
 }
 
+static double report_every_s(int ranks)
+{
+    double every_s = REPORT_EVERY_S * ranks / RANKS_AT_FULL_RATE;
+
+    return every_s < REPORT_EVERY_S            ? REPORT_EVERY_S
+           : every_s < REPORT_AT_LEAST_EVERY_S ? every_s
+                                               : REPORT_AT_LEAST_EVERY_S;
+}
+
 static void send_report(tqi_job *job)
 {
     double now = tqi_now_s();
     tq_error error;
 
-    if (now - job->reported_at < REPORT_EVERY_S)
+    if (now - job->reported_at < report_every_s(job->comm->size))
         return;
     job->reported_at = now;
     if (tqi_control_report(&job->control, &job->counts, &error))
