@@ -14,6 +14,7 @@ typedef struct cli_mpirun {
     char self[4096]; /* this executable, which the ranks run */
     char **argv;     /* the strings are borrowed from here, from the options, from the environment, or in pool */
     size_t n, capacity;
+    bool one_host;
     char pool[64];
 } cli_mpirun;
 

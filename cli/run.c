@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const double look_s = 0.05; /* between looks at the signal flag */
+/* Between looks at the signal flag. Rank 0 is told of a signal to the run like the others, and cancels for all. */
+static const double look_s = 0.05, look_other_s = 0.25;
 
 typedef struct run {
     jobs_context context; /* first: the job's user pointer, for its own functions and for our callback */
@@ -141,10 +142,10 @@ static bool is_output_gone(const cli_options *options)
 
 /* ---- From submitting to the end ---------------------------------------------------------------------------------- */
 
-static void wait_for(tq_future *future)
+static void wait_for(tq_future *future, bool is_rank_0)
 {
     bool asked = false;
-    while (tq_future_wait(future, look_s) == TQ_E_TIMEOUT)
+    while (tq_future_wait(future, is_rank_0 ? look_s : look_other_s) == TQ_E_TIMEOUT)
         if (!asked && cli_signals_caught())
             asked = tq_future_cancel(future);
 }
@@ -165,7 +166,7 @@ static void run_job(run *r, tq_error *error)
         return;
     }
     tq_future *future = tq_submit(r->cluster, &job);
-    wait_for(future);
+    wait_for(future, r->rank == 0);
     tq_status status = tq_future_status(future);
     tq_job_error(future, error);
     if (error->status != status) /* there is no more to know: a future without memory, say */

@@ -1,13 +1,17 @@
 #include "mpi/comm.h"
 
 #include "common/error.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 /* One MPI call moves at most this much: counts are ints, and several versions break near 2 GiB. */
 enum { PIECE_BYTES = 256 << 20 };
-static const long LONGEST_SLEEP_NS = 1000000;
+enum { FIRST_REST_US = 20, MOST_FIRST_REST_US = 500, LONGEST_REST_US = 4000, MOST_LONGEST_REST_US = 20000 };
 
 tq_status tqi_mpi_check(int code, const char *what, tq_error *error)
 {
@@ -20,9 +24,50 @@ tq_status tqi_mpi_check(int code, const char *what, tq_error *error)
     return tqi_fail(error, TQ_E_MPI, "%s failed: %s", what, text);
 }
 
-tq_status tqi_comm_wait(MPI_Request *request, const char *what, tq_error *error)
+static unsigned at_most(unsigned us, unsigned most)
 {
-    struct timespec pause = {0, 10000};
+    return us < most ? us : most;
+}
+
+unsigned tqi_comm_first_rest_us(const tqi_comm *comm)
+{
+    return at_most(FIRST_REST_US * comm->crowd, MOST_FIRST_REST_US);
+}
+
+unsigned tqi_comm_longest_rest_us(const tqi_comm *comm)
+{
+    return at_most(LONGEST_REST_US * comm->crowd, MOST_LONGEST_REST_US);
+}
+
+void tqi_comm_pause(const tqi_comm *comm, unsigned *rest_us)
+{
+    *rest_us = *rest_us ? at_most(2 * *rest_us, tqi_comm_longest_rest_us(comm)) : tqi_comm_first_rest_us(comm);
+    struct timespec pause = {0, *rest_us * 1000L};
+    nanosleep(&pause, NULL);
+}
+
+static tq_status poll_on(MPI_Comm comm, int tag, void *buffer, int size, int *from, tq_error *error)
+{
+    MPI_Status status;
+    int there = 0;
+    int code = MPI_Iprobe(MPI_ANY_SOURCE, tag, comm, &there, &status);
+
+    *from = -1;
+    if (code == MPI_SUCCESS && there) {
+        code = MPI_Recv(buffer, size, MPI_BYTE, status.MPI_SOURCE, tag, comm, MPI_STATUS_IGNORE);
+        *from = status.MPI_SOURCE;
+    }
+    return tqi_mpi_check(code, "receiving a message", error);
+}
+
+tq_status tqi_comm_poll(const tqi_comm *comm, int tag, void *buffer, int size, int *from, tq_error *error)
+{
+    return poll_on(comm->control, tag, buffer, size, from, error);
+}
+
+tq_status tqi_comm_await(const tqi_comm *comm, MPI_Request *request, const char *what, tq_error *error)
+{
+    unsigned rest_us = 0;
 
     for (;;) {
         int done = 0;
@@ -30,10 +75,15 @@ tq_status tqi_comm_wait(MPI_Request *request, const char *what, tq_error *error)
 
         if (status || done)
             return status;
-        nanosleep(&pause, NULL);
-        if (pause.tv_nsec < LONGEST_SLEEP_NS)
-            pause.tv_nsec += pause.tv_nsec / TQI_REST_PART;
+        tqi_comm_pause(comm, &rest_us);
     }
+}
+
+tq_status tqi_comm_wait(MPI_Request *request, const char *what, tq_error *error)
+{
+    static const tqi_comm at_ease = {.crowd = 1};
+
+    return tqi_comm_await(&at_ease, request, what, error);
 }
 
 /* Whether this process is one of several ranks that a launcher started: only then MPI needs to be initialized. */
@@ -52,6 +102,17 @@ static tq_status started_by_launcher(bool *launched, tq_error *error)
     return TQ_OK;
 }
 
+/* PMIx, which MPI_Finalize says goodbye to, takes small messages over TCP, and waits 40 ms for an acknowledgement that
+ * the kernel delays, unless Nagle's algorithm is off. MPI opened the connection itself and has no setting for this. */
+static void send_at_once(void)
+{
+    enum { LAST = 255 };
+    int on = 1;
+
+    for (int fd = STDERR_FILENO + 1; fd <= LAST; fd++) /* it fails for all that is no TCP socket */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 static tq_status initialize(tqi_comm *comm, bool inline_engine, tq_error *error)
 {
     int initialized = 0, finalized = 0, level = MPI_THREAD_SINGLE;
@@ -62,7 +123,9 @@ static tq_status initialize(tqi_comm *comm, bool inline_engine, tq_error *error)
         return tqi_fail(error, TQ_E_USAGE, "MPI is finalized already, and cannot be started twice");
     if (!initialized) {
         comm->finalize = true;
-        return tqi_mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level), "MPI_Init_thread", error);
+        int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+        send_at_once();
+        return tqi_mpi_check(code, "MPI_Init_thread", error);
     }
     MPI_Query_thread(&level);
     if (level < MPI_THREAD_SERIALIZED && !inline_engine)
@@ -70,6 +133,14 @@ static tq_status initialize(tqi_comm *comm, bool inline_engine, tq_error *error)
                         "MPI was initialized without threads: call MPI_Init_thread with "
                         "MPI_THREAD_SERIALIZED or more, or open the cluster with threads = 0");
     return TQ_OK;
+}
+
+static unsigned crowd_of(int host_ranks)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    cores = cores > 0 ? cores : 1;
+    return (unsigned)((host_ranks + cores - 1) / cores);
 }
 
 /* How many hosts there are: each host's first rank counts for one. */
@@ -84,6 +155,7 @@ static tq_status count_hosts(tqi_comm *comm, tq_error *error)
     MPI_Comm_rank(host, &host_rank);
     MPI_Comm_size(host, &comm->host_ranks);
     MPI_Comm_free(&host);
+    comm->crowd = crowd_of(comm->host_ranks);
     first = host_rank == 0;
     code = MPI_Allreduce(&first, &comm->hosts, 1, MPI_INT, MPI_SUM, comm->collective);
     return tqi_mpi_check(code, "MPI_Allreduce", error);
@@ -109,7 +181,8 @@ tq_status tqi_comm_open(tqi_comm *comm, MPI_Comm parent, bool inline_engine, tq_
     int initialized = 0;
     bool launched;
 
-    *comm = (tqi_comm){.size = 1, .hosts = 1, .host_ranks = 1, .collective = MPI_COMM_NULL, .control = MPI_COMM_NULL};
+    *comm = (tqi_comm){
+        .size = 1, .hosts = 1, .host_ranks = 1, .crowd = 1, .collective = MPI_COMM_NULL, .control = MPI_COMM_NULL};
     tq_status status = started_by_launcher(&launched, error);
     if (status)
         return status;
@@ -135,14 +208,118 @@ void tqi_comm_close(tqi_comm *comm)
     comm->finalize = false;
 }
 
+/* ---- Small things all together ----
+ *
+ * The library's non-blocking collectives take a dozen steps among 64 ranks, and each step waits until the rank that has
+ * to take it looks again. In a flat tree there are two, up and down, and a rank that hears something looks again soon. */
+
+enum { CHILDREN = 64, SMALL_BYTES = 4096 };
+
+typedef void (*merge_fn)(void *into, const void *from, size_t bytes);
+
+static int first_child(const tqi_comm *comm)
+{
+    return CHILDREN * comm->rank + 1; /* may be beyond the last rank */
+}
+
+static int n_children(const tqi_comm *comm)
+{
+    int left = comm->size - first_child(comm);
+
+    return left < 0 ? 0 : left < CHILDREN ? left : CHILDREN;
+}
+
+/* A child sends no second message before it has heard from above, so whatever comes belongs to this step. */
+static tq_status hear_children(const tqi_comm *comm, void *mine, size_t bytes, merge_fn merge, tq_error *error)
+{
+    char theirs[SMALL_BYTES];
+    unsigned rest_us = 0;
+
+    for (int missing = n_children(comm); missing > 0;) {
+        int from;
+        tq_status status = poll_on(comm->collective, TQI_TAG_UP, theirs, SMALL_BYTES, &from, error);
+
+        if (status)
+            return status;
+        if (from < 0) {
+            tqi_comm_pause(comm, &rest_us);
+            continue;
+        }
+        merge(mine, theirs, bytes);
+        missing--;
+        rest_us = 0;
+    }
+    return TQ_OK;
+}
+
+static tq_status tell_children(const tqi_comm *comm, const void *bytes, size_t size, tq_error *error)
+{
+    MPI_Request requests[CHILDREN];
+    int n = n_children(comm);
+    int code = MPI_SUCCESS;
+    tq_status status = TQ_OK;
+
+    for (int i = 0; i < CHILDREN; i++)
+        requests[i] = MPI_REQUEST_NULL;
+    for (int i = 0; i < n && code == MPI_SUCCESS; i++)
+        code =
+            MPI_Isend(bytes, (int)size, MPI_BYTE, first_child(comm) + i, TQI_TAG_DOWN, comm->collective, &requests[i]);
+    status = tqi_mpi_check(code, "MPI_Isend", error);
+    for (int i = 0; i < n && !status; i++)
+        status = tqi_comm_await(comm, &requests[i], "MPI_Isend", error);
+    return status;
+}
+
+/* What rank 0 has goes to everybody. At most SMALL_BYTES. */
+static tq_status down(const tqi_comm *comm, void *bytes, size_t size, tq_error *error)
+{
+    MPI_Request request;
+    tq_status status = TQ_OK;
+
+    if (comm->rank != 0) {
+        int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, (comm->rank - 1) / CHILDREN, TQI_TAG_DOWN, comm->collective,
+                             &request);
+
+        status = tqi_mpi_check(code, "MPI_Irecv", error);
+        if (!status)
+            status = tqi_comm_await(comm, &request, "MPI_Irecv", error);
+    }
+    return status ? status : tell_children(comm, bytes, size, error);
+}
+
+/* All ranks' bytes are merged on rank 0. At most SMALL_BYTES. */
+static tq_status up(const tqi_comm *comm, void *bytes, size_t size, merge_fn merge, tq_error *error)
+{
+    MPI_Request request;
+    tq_status status = hear_children(comm, bytes, size, merge, error);
+
+    if (status || comm->rank == 0)
+        return status;
+    int code =
+        MPI_Isend(bytes, (int)size, MPI_BYTE, (comm->rank - 1) / CHILDREN, TQI_TAG_UP, comm->collective, &request);
+    status = tqi_mpi_check(code, "MPI_Isend", error);
+    return status ? status : tqi_comm_await(comm, &request, "MPI_Isend", error);
+}
+
+static tq_status merge_all(const tqi_comm *comm, void *bytes, size_t size, merge_fn merge, tq_error *error)
+{
+    tq_status status = up(comm, bytes, size, merge, error);
+
+    return status ? status : down(comm, bytes, size, error);
+}
+
+/* ---- All together ---- */
+
 static tq_status broadcast_piece(const tqi_comm *comm, int root, void *bytes, size_t size, tq_error *error)
 {
     MPI_Request request;
-    int code = MPI_Ibcast(bytes, (int)size, MPI_BYTE, root, comm->collective, &request);
 
+    if (root == 0 && size <= SMALL_BYTES)
+        return down(comm, bytes, size, error);
+    int code = MPI_Ibcast(bytes, (int)size, MPI_BYTE, root, comm->collective, &request);
     if (code != MPI_SUCCESS)
         return tqi_mpi_check(code, "MPI_Ibcast", error);
-    return tqi_comm_wait(&request, "MPI_Ibcast", error);
+    return tqi_comm_await(comm, &request, "MPI_Ibcast", error);
 }
 
 tq_status tqi_comm_broadcast(const tqi_comm *comm, int root, char **bytes, size_t *size, tq_error *error)
@@ -165,61 +342,65 @@ tq_status tqi_comm_broadcast(const tqi_comm *comm, int root, char **bytes, size_
     return status;
 }
 
-static tq_status reduce_all(const tqi_comm *comm, uint64_t *numbers, int n, MPI_Op op, tq_error *error)
+static void add_up(void *into, const void *from, size_t bytes)
 {
-    MPI_Request request;
-    int code;
+    uint64_t a, b;
 
-    if (comm->size == 1)
-        return TQ_OK;
-    code = MPI_Iallreduce(MPI_IN_PLACE, numbers, n, MPI_UINT64_T, op, comm->collective, &request);
-    if (code != MPI_SUCCESS)
-        return tqi_mpi_check(code, "MPI_Iallreduce", error);
-    return tqi_comm_wait(&request, "MPI_Iallreduce", error);
+    for (size_t at = 0; at < bytes; at += sizeof a) {
+        memcpy(&a, (char *)into + at, sizeof a);
+        memcpy(&b, (const char *)from + at, sizeof b);
+        a += b;
+        memcpy((char *)into + at, &a, sizeof a);
+    }
+}
+
+static void keep_larger(void *into, const void *from, size_t bytes)
+{
+    uint64_t a, b;
+
+    for (size_t at = 0; at < bytes; at += sizeof a) {
+        memcpy(&a, (char *)into + at, sizeof a);
+        memcpy(&b, (const char *)from + at, sizeof b);
+        a = b > a ? b : a;
+        memcpy((char *)into + at, &a, sizeof a);
+    }
+}
+
+static tq_status merge_numbers(const tqi_comm *comm, uint64_t *numbers, int n, merge_fn merge, tq_error *error)
+{
+    enum { MOST = SMALL_BYTES / sizeof(uint64_t) };
+    tq_status status = TQ_OK;
+
+    for (int at = 0; at < n && !status && comm->size > 1; at += MOST) {
+        int part = n - at < MOST ? n - at : MOST;
+
+        status = merge_all(comm, numbers + at, (size_t)part * sizeof *numbers, merge, error);
+    }
+    return status;
 }
 
 tq_status tqi_comm_sum(const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error)
 {
-    return reduce_all(comm, numbers, n, MPI_SUM, error);
+    return merge_numbers(comm, numbers, n, add_up, error);
 }
 
 tq_status tqi_comm_max(const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error)
 {
-    return reduce_all(comm, numbers, n, MPI_MAX, error);
+    return merge_numbers(comm, numbers, n, keep_larger, error);
 }
 
-/* Not MPI_Iexscan, which in Open MPI is a chain through all ranks: each of them tests only now and then, so it takes
- * their number times a sleep. Rank 0 adds instead. */
 tq_status tqi_comm_sum_before(const tqi_comm *comm, uint64_t mine, uint64_t *before, tq_error *error)
 {
-    MPI_Request request;
-    uint64_t *all = NULL, sum = 0;
-    int room = 1;
-
     *before = 0;
     if (comm->size == 1)
         return TQ_OK;
-    if (comm->rank == 0) {
-        all = malloc((size_t)comm->size * sizeof *all);
-        room = all != NULL;
-    }
-    tq_status status = broadcast_piece(comm, 0, &room, sizeof room, error);
-    if (!status && !room)
-        status = tqi_fail(error, TQ_E_MEMORY, "no memory on rank 0 for a number of every rank");
-    if (!status)
-        status = tqi_mpi_check(
-            MPI_Igather(&mine, 1, MPI_UINT64_T, all, 1, MPI_UINT64_T, 0, comm->collective, &request), "MPI_Igather",
-            error);
-    if (!status)
-        status = tqi_comm_wait(&request, "MPI_Igather", error);
-    for (int r = 0; all && r < comm->size && !status; r++) {
-        uint64_t number = all[r];
-
-        all[r] = sum;
-        sum += number;
-    }
-    if (!status)
-        status = tqi_comm_scatter(comm, all, before, sizeof *before, error);
+    uint64_t *all = calloc((size_t)comm->size, sizeof *all);
+    if (!all)
+        return tqi_fail(error, TQ_E_MPI, "no memory for a number of each rank");
+    all[comm->rank] = mine;
+    tq_status status = tqi_comm_sum(comm, all, comm->size, error);
+    for (int r = 0; r < comm->rank; r++)
+        *before += all[r];
     free(all);
     return status;
 }
@@ -249,7 +430,7 @@ static tq_status gather_sized(const tqi_comm *comm, const void *mine, int size, 
     tq_status status = tqi_mpi_check(code, "MPI_Igather", error);
 
     if (!status)
-        status = tqi_comm_wait(&request, "MPI_Igather", error);
+        status = tqi_comm_await(comm, &request, "MPI_Igather", error);
     if (status)
         return status;
     if (comm->rank == 0) {
@@ -267,7 +448,7 @@ static tq_status gather_sized(const tqi_comm *comm, const void *mine, int size, 
     code = MPI_Igatherv(mine, size, MPI_BYTE, comm->rank == 0 ? *all : NULL, sizes, places, MPI_BYTE, 0,
                         comm->collective, &request);
     status = tqi_mpi_check(code, "MPI_Igatherv", error);
-    return status ? status : tqi_comm_wait(&request, "MPI_Igatherv", error);
+    return status ? status : tqi_comm_await(comm, &request, "MPI_Igatherv", error);
 }
 
 tq_status tqi_comm_gather(const tqi_comm *comm, const void *mine, size_t size, char **all, size_t *total,
@@ -304,7 +485,7 @@ tq_status tqi_comm_scatter(const tqi_comm *comm, const void *all, void *mine, si
     code = MPI_Iscatter(all, (int)bytes, MPI_BYTE, mine, (int)bytes, MPI_BYTE, 0, comm->collective, &request);
     if (code != MPI_SUCCESS)
         return tqi_mpi_check(code, "MPI_Iscatter", error);
-    return tqi_comm_wait(&request, "MPI_Iscatter", error);
+    return tqi_comm_await(comm, &request, "MPI_Iscatter", error);
 }
 
 tq_status tqi_comm_share_error(const tqi_comm *comm, int failed, tq_error *error)
@@ -319,22 +500,31 @@ tq_status tqi_comm_share_error(const tqi_comm *comm, int failed, tq_error *error
     return error->status;
 }
 
+static void larger(void *into, const void *from, size_t bytes)
+{
+    int a, b;
+
+    memcpy(&a, into, sizeof a);
+    memcpy(&b, from, sizeof b);
+    if (b > a)
+        memcpy(into, &b, bytes);
+}
+
 tq_status tqi_comm_agree(const tqi_comm *comm, tq_error *error)
 {
     /* The largest of (ranks - rank) over those that failed belongs to the lowest of them. */
-    int mine = error->status ? comm->size - comm->rank : 0, largest = mine;
+    int largest = error->status ? comm->size - comm->rank : 0;
 
     if (error->status && error->rank < 0)
         error->rank = comm->rank;
     if (comm->size > 1) {
-        MPI_Request request;
-        int code = MPI_Iallreduce(&mine, &largest, 1, MPI_INT, MPI_MAX, comm->collective, &request);
-        tq_status status = tqi_mpi_check(code, "MPI_Iallreduce", error);
+        tq_error ours;
 
-        if (!status)
-            status = tqi_comm_wait(&request, "MPI_Iallreduce", error);
-        if (status)
-            return status;
+        tqi_error_clear(&ours);
+        if (merge_all(comm, &largest, sizeof largest, larger, &ours)) {
+            *error = ours;
+            return error->status;
+        }
     }
     return largest ? tqi_comm_share_error(comm, comm->size - largest, error) : TQ_OK;
 }

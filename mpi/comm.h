@@ -2,8 +2,12 @@
  * underneath and sleeps while it waits, so that a rank that has nothing to do uses no core. With one rank none of these
  * functions calls MPI.
  *
- * Only the engine (the thread that runs the cluster's jobs) may call anything here. All but tqi_mpi_check and
- * tqi_comm_wait are collective over the cluster. */
+ * A look at MPI with the sleep before it costs some 20 us, in a virtual machine 40: a thousand a second are 4 % of a core,
+ * and with 32 ranks a core all of it. So a sleep doubles with the time that was waited already, and all bounds grow with
+ * the number of ranks that share a core.
+ *
+ * Only the engine (the thread that runs the cluster's jobs) may call anything here. All but tqi_mpi_check, tqi_comm_await,
+ * tqi_comm_wait, tqi_comm_pause and tqi_comm_poll are collective over the cluster. */
 #ifndef TQI_COMM_H
 #define TQI_COMM_H
 
@@ -13,30 +17,30 @@
 #include <stdint.h>
 #include <tequio/tequio.h>
 
-/* Every tag of the control communicator. */
+/* Every tag. TQI_TAG_UP and TQI_TAG_DOWN belong to the collective communicator, the others to that for control. */
 typedef enum tqi_tag {
     TQI_TAG_REQUEST = 1, /* rank -> 0: nothing left to map, give me a share */
     TQI_TAG_SHARE,       /* 0 -> rank: a tqi_share */
     TQI_TAG_CHUNK,       /* 0 -> rank: the bytes of a share that is a chunk */
     TQI_TAG_PROGRESS,    /* rank -> 0: a tqi_rank_progress */
     TQI_TAG_TEXT,        /* rank -> 0: a piece of it; an empty one is the end */
-    TQI_TAG_FAREWELL     /* rank -> 0: the last message of a job */
+    TQI_TAG_STATEMENT,   /* rank -> 0: how it sees itself in this phase */
+    TQI_TAG_DECISION,    /* 0 -> rank: what all do now */
+    TQI_TAG_FAREWELL,    /* rank -> 0: the last message of a job */
+    TQI_TAG_UP,          /* rank -> parent: small things that all ranks do together */
+    TQI_TAG_DOWN         /* parent -> rank */
 } tqi_tag;
 
 typedef struct tqi_comm {
     int rank, size;
     int hosts;           /* how many hosts the ranks are on */
     int host_ranks;      /* how many ranks are on this one */
+    unsigned crowd;      /* ranks for each core of this host, at least 1 */
     bool finalize;       /* MPI was initialized here */
     bool broken;         /* MPI failed: nothing that waits for other ranks may be called any more */
-    MPI_Comm collective; /* votes, rounds and what else all ranks do together; MPI_COMM_NULL with one rank */
+    MPI_Comm collective; /* rounds and what else all ranks do together; MPI_COMM_NULL with one rank */
     MPI_Comm control;    /* messages between rank 0 and the others; MPI_COMM_NULL with one rank */
 } tqi_comm;
-
-/* While a collective is under way a rank sleeps for about this part of the time it has waited, up to 1 ms. A tree over
- * many ranks takes 2 log2(ranks) steps, each of which goes on only when a rank wakes up: sleeps that double would delay
- * each step by as long as all steps before it took. */
-enum { TQI_REST_PART = 8 };
 
 /* Turn an MPI return code into a status. what names the call. */
 tq_status tqi_mpi_check(int code, const char *what, tq_error *error);
@@ -46,7 +50,21 @@ tq_status tqi_mpi_check(int code, const char *what, tq_error *error);
 tq_status tqi_comm_open(tqi_comm *comm, MPI_Comm parent, bool inline_engine, tq_error *error);
 void tqi_comm_close(tqi_comm *comm);
 
-/* Wait for a request: test, sleep, test. */
+/* The shortest and the longest sleep of a rank that waits for another: together they are the bounds of everything that
+ * sleeps and looks again. */
+unsigned tqi_comm_first_rest_us(const tqi_comm *comm);
+unsigned tqi_comm_longest_rest_us(const tqi_comm *comm);
+
+/* Sleep, and longer the next time: *rest_us is 0 at first. */
+void tqi_comm_pause(const tqi_comm *comm, unsigned *rest_us);
+
+/* Receive one small message of a tag on the control communicator, if there is one. *from is its rank or -1. */
+tq_status tqi_comm_poll(const tqi_comm *comm, int tag, void *buffer, int size, int *from, tq_error *error);
+
+/* Wait for a request: test, pause, test. */
+tq_status tqi_comm_await(const tqi_comm *comm, MPI_Request *request, const char *what, tq_error *error);
+
+/* The same, for a wait that is known to be short. */
 tq_status tqi_comm_wait(MPI_Request *request, const char *what, tq_error *error);
 
 /* Rank 0's bytes on every rank. *bytes is malloc'ed on the others. */

@@ -3,7 +3,6 @@
 #include "common/error.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { PIECE_BYTES = 64 << 20 };
 
@@ -155,21 +154,6 @@ static void enqueue(tqi_control *control, int rank)
     control->waiting[(control->waiting_first + control->waiting_n++) % control->comm->size] = rank;
 }
 
-/* Receive one small message of a tag, if there is one. */
-static tq_status poll(tqi_control *control, int tag, void *buffer, int size, int *from, tq_error *error)
-{
-    MPI_Status status;
-    int there = 0;
-    int code = MPI_Iprobe(MPI_ANY_SOURCE, tag, control->comm->control, &there, &status);
-
-    *from = -1;
-    if (code == MPI_SUCCESS && there) {
-        code = MPI_Recv(buffer, size, MPI_BYTE, status.MPI_SOURCE, tag, control->comm->control, MPI_STATUS_IGNORE);
-        *from = status.MPI_SOURCE;
-    }
-    return tqi_mpi_check(code, "receiving a message", error);
-}
-
 static tq_status serve_rank0(tqi_control *control, bool *moved, tq_error *error)
 {
     tqi_rank_progress progress;
@@ -177,12 +161,12 @@ static tq_status serve_rank0(tqi_control *control, bool *moved, tq_error *error)
     tq_status status = TQ_OK;
 
     while (!status && from >= 0) {
-        status = poll(control, TQI_TAG_REQUEST, NULL, 0, &from, error);
+        status = tqi_comm_poll(control->comm, TQI_TAG_REQUEST, NULL, 0, &from, error);
         if (!status && from >= 0)
             enqueue(control, from);
     }
     for (from = 0; !status && from >= 0;) {
-        status = poll(control, TQI_TAG_PROGRESS, &progress, sizeof progress, &from, error);
+        status = tqi_comm_poll(control->comm, TQI_TAG_PROGRESS, &progress, sizeof progress, &from, error);
         if (!status && from >= 0)
             tqi_hub_set_rank(control->hub, from, &progress);
     }
@@ -278,7 +262,7 @@ static tq_status serve_other(tqi_control *control, bool *moved, tq_error *error)
         control->answered = true;
         return TQ_OK;
     }
-    status = poll(control, TQI_TAG_SHARE, &control->share, sizeof control->share, &from, error);
+    status = tqi_comm_poll(control->comm, TQI_TAG_SHARE, &control->share, sizeof control->share, &from, error);
     if (status || from < 0)
         return status;
     *moved = true;
@@ -305,7 +289,7 @@ static tq_status take_leave_messages(tqi_control *control, bool *moved, tq_error
     MPI_Status probed;
     MPI_Message message;
     int there = 0, size = 0, from;
-    tq_status status = poll(control, TQI_TAG_FAREWELL, NULL, 0, &from, error);
+    tq_status status = tqi_comm_poll(control->comm, TQI_TAG_FAREWELL, NULL, 0, &from, error);
 
     if (!status && from >= 0) {
         control->farewells++;
@@ -333,20 +317,20 @@ static tq_status say_farewell(tqi_control *control, tq_error *error)
     int code;
 
     if (control->requesting != MPI_REQUEST_NULL)
-        status = tqi_comm_wait(&control->requesting, "MPI_Isend", error);
+        status = tqi_comm_await(control->comm, &control->requesting, "MPI_Isend", error);
     if (!status && control->reporting != MPI_REQUEST_NULL)
-        status = tqi_comm_wait(&control->reporting, "MPI_Isend", error);
+        status = tqi_comm_await(control->comm, &control->reporting, "MPI_Isend", error);
     if (status)
         return status;
     code = MPI_Isend(NULL, 0, MPI_BYTE, 0, TQI_TAG_FAREWELL, control->comm->control, &request);
     status = tqi_mpi_check(code, "MPI_Isend", error);
-    return status ? status : tqi_comm_wait(&request, "MPI_Isend", error);
+    return status ? status : tqi_comm_await(control->comm, &request, "MPI_Isend", error);
 }
 
 tq_status tqi_control_close(tqi_control *control, tq_error *error)
 {
     const tqi_comm *comm = control->comm;
-    struct timespec pause = {0, 10000};
+    unsigned rest_us = 0;
     tq_status status = TQ_OK;
 
     control->closing = true;
@@ -360,9 +344,10 @@ tq_status tqi_control_close(tqi_control *control, tq_error *error)
         status = tqi_control_serve(control, &moved, error);
         if (!status && comm->rank == 0)
             status = take_leave_messages(control, &moved, error);
-        pause.tv_nsec = moved ? 10000 : pause.tv_nsec < 1000000 ? 2 * pause.tv_nsec : pause.tv_nsec;
-        if (!moved)
-            nanosleep(&pause, NULL);
+        if (moved)
+            rest_us = 0;
+        else
+            tqi_comm_pause(comm, &rest_us);
     }
     if (!status && comm->rank != 0)
         return say_farewell(control, error);

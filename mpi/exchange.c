@@ -136,6 +136,11 @@ tq_status tqi_exchange_add(tqi_exchange *exchange, tqi_run *run, tq_error *error
     return status;
 }
 
+bool tqi_exchange_is_full(const tqi_exchange *exchange)
+{
+    return exchange->queued >= exchange->peer_bytes * (size_t)(exchange->comm->size - 1) / 4;
+}
+
 /* Without room this rank cannot take part, and the others would wait for ever: so it is given beyond the budget (a
  * round is bounded anyway), and no memory at all ends this rank, and with it the run. */
 static tq_status reserve(const tqi_exchange *exchange, uint8_t **buffer, size_t *capacity, size_t size, tq_error *error)

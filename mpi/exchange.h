@@ -43,6 +43,9 @@ void tqi_exchange_free(tqi_exchange *exchange);
 /* Take over a run: its pages go to the store or into the streams. The run is gone in any case. */
 tq_status tqi_exchange_add(tqi_exchange *exchange, tqi_run *run, tq_error *error);
 
+/* Whether a good part of a round waits to be sent. */
+bool tqi_exchange_is_full(const tqi_exchange *exchange);
+
 /* The two halves of a round. begin starts a collective and *done of test says when it is over; after data, what has
  * arrived is in the store. */
 tq_status tqi_exchange_begin_counts(tqi_exchange *exchange, tq_error *error);

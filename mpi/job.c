@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double REPORT_EVERY_S = 0.05; /* to rank 0: often enough for any progress bar */
+/* Reports to rank 0 come often enough for any progress bar, and from many ranks not more than 320 a second as long as
+ * each still speaks twice a second. */
+static const double REPORT_EVERY_S = 0.05, REPORT_AT_LEAST_EVERY_S = 0.5;
+enum { RANKS_AT_FULL_RATE = 16 };
 
 /* ---- Making and freeing ---- */
 
@@ -150,6 +153,7 @@ static void free_workings(tqi_job *job)
         tqi_pool_free(&job->pool);
     job->pool_open = false;
     tqi_control_free(&job->control);
+    tqi_pulse_free(&job->pulse);
     tqi_inputs_free(&job->inputs);
     if (job->output_open)
         tqi_output_discard(&job->output);
@@ -191,12 +195,21 @@ static void name_error(tqi_job *job, tq_error *error, const char *phase)
         strncpy(error->phase, phase, sizeof error->phase - 1);
 }
 
+static double report_every_s(int ranks)
+{
+    double every_s = REPORT_EVERY_S * ranks / RANKS_AT_FULL_RATE;
+
+    return every_s < REPORT_EVERY_S            ? REPORT_EVERY_S
+           : every_s < REPORT_AT_LEAST_EVERY_S ? every_s
+                                               : REPORT_AT_LEAST_EVERY_S;
+}
+
 static void send_report(tqi_job *job)
 {
     double now = tqi_now_s();
     tq_error error;
 
-    if (now - job->reported_at < REPORT_EVERY_S)
+    if (now - job->reported_at < report_every_s(job->comm->size))
         return;
     job->reported_at = now;
     if (tqi_control_report(&job->control, &job->counts, &error))
@@ -229,10 +242,9 @@ static tq_status end_early(tqi_job *job, const tqi_outcome *outcome)
 /* Repeat step until no rank is busy, or until one fails or wants to stop. */
 static tq_status run_phase(tqi_job *job, const char *phase, tqi_exchange *exchange, tqi_step step)
 {
-    tqi_pulse pulse;
     unsigned rest_us = 0;
 
-    tqi_pulse_start(&pulse, job->comm, exchange);
+    tqi_pulse_start(&job->pulse, exchange);
     for (;;) {
         tqi_vote vote = {0};
         tqi_outcome outcome;
@@ -242,7 +254,7 @@ static tq_status run_phase(tqi_job *job, const char *phase, tqi_exchange *exchan
         vote.failed = job->error.status != TQ_OK;
         vote.cancelled = atomic_load_explicit(&job->cancel, memory_order_relaxed);
         name_error(job, &job->error, phase);
-        tqi_pulse_step(&pulse, &vote, &moved, &completed, &outcome, &job->error);
+        tqi_pulse_step(&job->pulse, &vote, &moved, &completed, &outcome, &job->error);
         if (tqi_pulse_broken(&job->error)) {
             name_error(job, &job->error, phase);
             atomic_store(&job->stop, true);
@@ -255,7 +267,7 @@ static tq_status run_phase(tqi_job *job, const char *phase, tqi_exchange *exchan
         if (moved)
             rest_us = 0;
         else
-            tqi_job_rest(job, tqi_pulse_under_way(&pulse), &rest_us);
+            tqi_job_rest(job, &rest_us);
     }
 }
 
@@ -412,7 +424,8 @@ static tq_status close_traffic(tqi_job *job, tq_status status)
         return status;
     tqi_error_clear(&error);
     tqi_write_abandon(job);
-    if (!tqi_control_close(&job->control, &error))
+    if (!tqi_pulse_finish(&job->pulse, &error) && !tqi_control_close(&job->control, &error) &&
+        !tqi_pulse_clear(&job->pulse, &error))
         return status;
     if (!job->error.status)
         job->error = error;
@@ -428,7 +441,8 @@ void tqi_job_run(tqi_job *job)
     tqi_hub_start(job->hub);
     if (job->comm->broken)
         tqi_fail(&job->error, TQ_E_MPI, "MPI failed in an earlier job");
-    else if (tqi_control_init(&job->control, job->comm, job->hub, &job->budget))
+    else if (tqi_control_init(&job->control, job->comm, job->hub, &job->budget) ||
+             !tqi_pulse_init(&job->pulse, job->comm))
         tqi_fail(&job->error, TQ_E_MPI, "no memory for the job's messages");
     status = job->error.status ? job->error.status : run_stages(job);
     status = close_traffic(job, status);

@@ -32,14 +32,14 @@ typedef struct tqi_mapper {
 
 /* How the budget is divided: see mpi/memory.c. All in bytes. */
 typedef struct tqi_shares {
-    uint64_t block;   /* of a page that a worker writes */
-    uint64_t worker;  /* pages of one worker while it maps */
-    uint64_t early;   /* of one worker, to combine at once */
-    uint64_t piece;   /* of input that is read at once */
-    uint64_t runs;    /* pages on their way to the engine, from which on workers wait */
-    uint64_t queue;   /* pages that wait to be sent, from which on no input is read */
-    uint64_t store;   /* pages in memory, of the input and of the result each; more are spilled */
-    uint64_t table;   /* of one worker that reduces */
+    uint64_t block;  /* of a page that a worker writes */
+    uint64_t worker; /* pages of one worker while it maps */
+    uint64_t early;  /* of one worker, to combine at once */
+    uint64_t piece;  /* of input that is read at once */
+    uint64_t runs;   /* pages on their way to the engine, from which on workers wait */
+    uint64_t queue;  /* pages that wait to be sent, from which on no input is read */
+    uint64_t store;  /* pages in memory, of the input and of the result each; more are spilled */
+    uint64_t table;  /* of one worker that reduces */
 } tqi_shares;
 
 enum { TQI_SPARES = 8 };
@@ -57,22 +57,22 @@ typedef struct tqi_work {
     uint64_t begin, end;
     tqi_chunk *chunk; /* or a chunk */
     bool ends_split;
-    uint64_t records;             /* emitted by it */
-    tqi_mapper *mapper;           /* flush */
-    uint32_t part;                /* reduce, route, sort, format, count */
-    tqi_text text;                /* format, write */
-    tqi_reduce_account reduced;   /* reduce */
-    tq_account account;           /* of the rows it routed, or wrote, */
-    tq_account loaded, dropped;   /* that it loaded, and of those that are behind the limit */
+    uint64_t records;           /* emitted by it */
+    tqi_mapper *mapper;         /* flush */
+    uint32_t part;              /* reduce, route, sort, format, count */
+    tqi_text text;              /* format, write */
+    tqi_reduce_account reduced; /* reduce */
+    tq_account account;         /* of the rows it routed, or wrote, */
+    tq_account loaded, dropped; /* that it loaded, and of those that are behind the limit */
 } tqi_work;
 
 /* The map phase's own state. */
 typedef struct tqi_mapping {
-    tqi_range share;      /* splits that are left of the newest share, */
-    uint64_t offset;      /* and how much of the first of them is under way already */
-    tqi_chunk *chunk;     /* or a chunk that no task has yet */
-    bool asking;          /* rank 0 may have more */
-    bool flushing;        /* the tasks that empty the tables are started */
+    tqi_range share;  /* splits that are left of the newest share, */
+    uint64_t offset;  /* and how much of the first of them is under way already */
+    tqi_chunk *chunk; /* or a chunk that no task has yet */
+    bool asking;      /* rank 0 may have more */
+    bool flushing;    /* the tasks that empty the tables are started */
 } tqi_mapping;
 
 /* The text of one part, between the task that made it and the one that writes or sends it. */
@@ -125,11 +125,12 @@ struct tqi_job {
     tqi_range first_share;
     tqi_feeder *feeder;
     tqi_control control;
+    tqi_pulse pulse;
     tqi_mapping mapping;
-    tqi_store store;     /* what came through the exchange: pages of the shuffle, then rows by ranges */
+    tqi_store store; /* what came through the exchange: pages of the shuffle, then rows by ranges */
     tqi_exchange exchange;
-    tqi_store results;   /* rows by partition, as they were reduced */
-    bool reducing;       /* delivered runs belong to results, not into the exchange */
+    tqi_store results; /* rows by partition, as they were reduced */
+    bool reducing;     /* delivered runs belong to results, not into the exchange */
     tqi_output output; /* rank 0 */
     bool output_open;
 
@@ -139,15 +140,15 @@ struct tqi_job {
     int n_spares;
     tqi_mapper *mappers[TQ_MAX_WORKERS];
     tqi_reducer *reducers[TQ_MAX_WORKERS];
-    tqi_store *final;            /* results, or store: the parts that are written */
+    tqi_store *final; /* results, or store: the parts that are written */
     const tqi_spec *final_spec;
     tqi_rows *scratch[TQ_MAX_WORKERS]; /* of each worker, for the rows of which it makes text */
-    tqi_rows *parts;             /* the rows of each part, if this rank keeps them */
-    uint32_t n_parts, next_part; /* next_part: the first without a task in this phase */
+    tqi_rows *parts;                   /* the rows of each part, if this rank keeps them */
+    uint32_t n_parts, next_part;       /* next_part: the first without a task in this phase */
     tqi_rows splitters;
     tqi_part_text *texts;
     tqi_writing writing;
-    uint64_t *first_row; /* n_parts + 1: the number of each part's first row, without those behind the limit */
+    uint64_t *first_row;  /* n_parts + 1: the number of each part's first row, without those behind the limit */
     uint64_t all_workers; /* of all ranks */
     uint64_t range_bytes; /* rank 0's share for a range, so that all ranks choose the same number of ranges */
 
@@ -192,9 +193,9 @@ void tqi_job_deliver(void *owner, tqi_run *run);
 /* Move delivered runs into the exchange or, while reducing, to the results. Returns whether there was one. */
 bool tqi_job_take_runs(tqi_job *job);
 
-/* Sleep until something may have happened. *rest_us grows from call to call, slowly when other ranks wait for this one
- * to go on with a collective (awaited); the caller sets it to 0 when something did. */
-void tqi_job_rest(tqi_job *job, bool awaited, unsigned *rest_us);
+/* Sleep until something may have happened. *rest_us grows from call to call; the caller sets it to 0 when something
+ * did. */
+void tqi_job_rest(tqi_job *job, unsigned *rest_us);
 
 /* ---- The phases ---- */
 

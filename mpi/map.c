@@ -183,8 +183,7 @@ static bool dispatch(tqi_job *job)
     tqi_mapping *mapping = &job->mapping;
     bool started = false;
 
-    while (job->works_used < tqi_work_limit(job) && !job->error.status &&
-           job->exchange.queued <= job->shares.queue) {
+    while (job->works_used < tqi_work_limit(job) && !job->error.status && job->exchange.queued <= job->shares.queue) {
         if (mapping->chunk)
             start_chunk(job);
         else if (mapping->share.count > 0)

@@ -2,25 +2,43 @@
 
 #include "common/clock.h"
 #include "common/error.h"
-#include <string.h>
+#include <stdlib.h>
 
-static const double SHORTEST_REST_S = 0.0002, LONGEST_REST_S = 0.01;
+/* What a statement and a decision are made of. */
+enum { TURN, SAID };
+enum { DECISION, FAILED_RANK };
 
-/* What the numbers of a vote mean. */
-enum { FAILED, CANCELLED, WANTS_ROUND, BUSY };
-
-void tqi_pulse_start(tqi_pulse *pulse, const tqi_comm *comm, tqi_exchange *exchange)
+bool tqi_pulse_init(tqi_pulse *pulse, const tqi_comm *comm)
 {
-    *pulse = (tqi_pulse){.comm = comm,
-                         .exchange = exchange,
-                         .state = TQI_RESTING,
-                         .rest_s = SHORTEST_REST_S,
-                         .request = MPI_REQUEST_NULL};
+    *pulse = (tqi_pulse){.comm = comm, .stating = MPI_REQUEST_NULL};
+    if (comm->size == 1 || comm->rank != 0)
+        return true;
+    pulse->telling = malloc((size_t)comm->size * sizeof *pulse->telling);
+    for (int r = 0; pulse->telling && r < comm->size; r++)
+        pulse->telling[r] = MPI_REQUEST_NULL;
+    return tqi_tally_init(&pulse->tally, comm->size) && pulse->telling;
 }
 
-bool tqi_pulse_under_way(const tqi_pulse *pulse)
+void tqi_pulse_free(tqi_pulse *pulse)
 {
-    return pulse->state != TQI_RESTING;
+    tqi_tally_free(&pulse->tally);
+    free(pulse->telling);
+    pulse->telling = NULL;
+}
+
+static void next_turn(tqi_pulse *pulse)
+{
+    pulse->state = TQI_LISTENING;
+    pulse->turn++;
+    pulse->said = TQI_SAYS_BUSY;
+    if (pulse->tally.said)
+        tqi_tally_next(&pulse->tally);
+}
+
+void tqi_pulse_start(tqi_pulse *pulse, tqi_exchange *exchange)
+{
+    pulse->exchange = exchange;
+    next_turn(pulse);
 }
 
 bool tqi_pulse_broken(const tq_error *error)
@@ -28,74 +46,128 @@ bool tqi_pulse_broken(const tq_error *error)
     return error->status == TQ_E_MPI;
 }
 
-/* Alone, a vote is what this rank says. */
-static void vote_alone(const tqi_vote *vote, tqi_outcome *outcome)
+/* Alone, the decision is what this rank says. */
+static void decide_alone(const tqi_vote *vote, tqi_outcome *outcome)
 {
     *outcome = (tqi_outcome){vote->failed ? 0 : -1, vote->cancelled, vote->busy};
 }
 
-static bool same_vote(const tqi_vote *a, const tqi_vote *b)
+static unsigned statement_of(const tqi_pulse *pulse, const tqi_vote *vote)
 {
-    return a->failed == b->failed && a->cancelled == b->cancelled && a->wants_round == b->wants_round &&
-           a->busy == b->busy;
+    unsigned said = (vote->busy ? TQI_SAYS_BUSY : 0) | (vote->failed ? TQI_SAYS_FAILED : 0) |
+                    (vote->cancelled ? TQI_SAYS_CANCELLED : 0);
+
+    if (!vote->wants_round || !pulse->exchange)
+        return said;
+    return said | TQI_SAYS_ROUND | (tqi_exchange_is_full(pulse->exchange) ? TQI_SAYS_URGENT : 0);
 }
 
-static tq_status begin_vote(tqi_pulse *pulse, const tqi_vote *vote, tq_error *error)
+/* ---- Rank 0 ---- */
+
+static tq_status hear(tqi_pulse *pulse, bool *moved, tq_error *error)
 {
-    /* The largest of (ranks - rank) belongs to the lowest rank that failed. */
-    pulse->mine[FAILED] = vote->failed ? pulse->comm->size - pulse->comm->rank : 0;
-    pulse->mine[CANCELLED] = vote->cancelled;
-    pulse->mine[WANTS_ROUND] = vote->wants_round;
-    pulse->mine[BUSY] = vote->busy;
-    pulse->last = *vote;
-    pulse->state = TQI_VOTING;
-    int code =
-        MPI_Iallreduce(pulse->mine, pulse->all, 4, MPI_INT64_T, MPI_MAX, pulse->comm->collective, &pulse->request);
-    return tqi_mpi_check(code, "MPI_Iallreduce", error);
+    uint64_t statement[2];
+    int from = 0;
+
+    for (;;) {
+        tq_status status = tqi_comm_poll(pulse->comm, TQI_TAG_STATEMENT, statement, sizeof statement, &from, error);
+
+        if (status || from < 0)
+            return status;
+        *moved = true;
+        tqi_tally_hear(&pulse->tally, from, statement[TURN], (unsigned)statement[SAID], tqi_now_s());
+    }
 }
 
-static void rest(tqi_pulse *pulse)
+/* *told = false: a message of the decision before is still on its way. */
+static tq_status tell(tqi_pulse *pulse, const int64_t decision[2], bool *told, tq_error *error)
 {
-    pulse->state = TQI_RESTING;
-    pulse->due = tqi_now_s() + pulse->rest_s;
-    pulse->rest_s = pulse->rest_s * 2 < LONGEST_REST_S ? pulse->rest_s * 2 : LONGEST_REST_S;
+    const tqi_comm *comm = pulse->comm;
+    int done = 0;
+    int code = MPI_Testall(comm->size, pulse->telling, &done, MPI_STATUSES_IGNORE);
+
+    *told = done != 0;
+    if (code != MPI_SUCCESS || !done)
+        return tqi_mpi_check(code, "MPI_Testall", error);
+    pulse->decision[DECISION] = decision[DECISION];
+    pulse->decision[FAILED_RANK] = decision[FAILED_RANK];
+    for (int r = 1; r < comm->size && code == MPI_SUCCESS; r++)
+        code = MPI_Isend(pulse->decision, sizeof pulse->decision, MPI_BYTE, r, TQI_TAG_DECISION, comm->control,
+                         &pulse->telling[r]);
+    return tqi_mpi_check(code, "MPI_Isend", error);
 }
 
-static void complete(tqi_pulse *pulse, bool *completed, tqi_outcome *outcome)
+static tq_status decide(tqi_pulse *pulse, unsigned said, bool *moved, int64_t decision[2], tq_error *error)
 {
-    *completed = true;
-    outcome->failed_rank = pulse->all[FAILED] ? pulse->comm->size - (int)pulse->all[FAILED] : -1;
-    outcome->cancelled = pulse->all[CANCELLED] != 0;
-    outcome->busy = pulse->all[BUSY] != 0;
-    rest(pulse);
-}
+    int failed;
+    bool told = false;
+    tq_status status = hear(pulse, moved, error);
 
-/* After a vote: a round if somebody wants one, unless the job is ending anyway. */
-static tq_status after_vote(tqi_pulse *pulse, bool *completed, tqi_outcome *outcome, tq_error *error)
-{
-    bool ending = pulse->all[FAILED] || pulse->all[CANCELLED];
-
-    if (ending || !pulse->all[WANTS_ROUND] || !pulse->exchange) {
-        complete(pulse, completed, outcome);
+    decision[DECISION] = TQI_GO_ON;
+    if (status)
+        return status;
+    tqi_tally_hear(&pulse->tally, 0, pulse->turn, said, tqi_now_s());
+    int64_t made[2] = {tqi_tally_decide(&pulse->tally, tqi_now_s(), &failed), failed};
+    if (made[DECISION] == TQI_GO_ON)
         return TQ_OK;
+    status = tell(pulse, made, &told, error);
+    if (told) {
+        decision[DECISION] = made[DECISION];
+        decision[FAILED_RANK] = made[FAILED_RANK];
     }
-    pulse->rest_s = SHORTEST_REST_S;
-    pulse->state = TQI_COUNTING;
-    return tqi_exchange_begin_counts(pulse->exchange, error);
+    return status;
 }
 
-/* One transition, if the collective that is under way is over. */
-static tq_status advance(tqi_pulse *pulse, bool *done, bool *completed, tqi_outcome *outcome, tq_error *error)
-{
-    int flag = 0;
-    tq_status status;
+/* ---- The others ---- */
 
-    if (pulse->state == TQI_VOTING) {
-        status = tqi_mpi_check(MPI_Test(&pulse->request, &flag, MPI_STATUS_IGNORE), "MPI_Test", error);
-        *done = flag != 0;
-        return status || !flag ? status : after_vote(pulse, completed, outcome, error);
+/* Tell rank 0 what is new, unless the statement before is still on its way. */
+static tq_status state(tqi_pulse *pulse, unsigned said, tq_error *error)
+{
+    int done = 0;
+
+    if (said == pulse->said)
+        return TQ_OK;
+    int code = MPI_Test(&pulse->stating, &done, MPI_STATUS_IGNORE);
+    if (code != MPI_SUCCESS || !done)
+        return tqi_mpi_check(code, "MPI_Test", error);
+    pulse->said = said;
+    pulse->statement[TURN] = pulse->turn;
+    pulse->statement[SAID] = said;
+    code = MPI_Isend(pulse->statement, sizeof pulse->statement, MPI_BYTE, 0, TQI_TAG_STATEMENT, pulse->comm->control,
+                     &pulse->stating);
+    return tqi_mpi_check(code, "MPI_Isend", error);
+}
+
+static tq_status state_and_listen(tqi_pulse *pulse, unsigned said, int64_t decision[2], tq_error *error)
+{
+    int from;
+    tq_status status = state(pulse, said, error);
+
+    decision[DECISION] = TQI_GO_ON;
+    return status ? status
+                  : tqi_comm_poll(pulse->comm, TQI_TAG_DECISION, decision, 2 * sizeof decision[0], &from, error);
+}
+
+/* ---- All ---- */
+
+static tq_status follow(tqi_pulse *pulse, const int64_t decision[2], bool *completed, tqi_outcome *outcome,
+                        tq_error *error)
+{
+    if (decision[DECISION] == TQI_ROUND) {
+        pulse->state = TQI_COUNTING;
+        return tqi_exchange_begin_counts(pulse->exchange, error);
     }
-    status = tqi_exchange_test(pulse->exchange, done, error);
+    bool stop = decision[DECISION] == TQI_STOP;
+    *completed = true;
+    *outcome = (tqi_outcome){stop ? (int)decision[FAILED_RANK] : -1, stop && decision[FAILED_RANK] < 0, false};
+    return TQ_OK;
+}
+
+/* The next step of a round, if the one that is under way is over. */
+static tq_status go_on_with_round(tqi_pulse *pulse, bool *done, bool *completed, tqi_outcome *outcome, tq_error *error)
+{
+    tq_status status = tqi_exchange_test(pulse->exchange, done, error);
+
     if (status || !*done)
         return status;
     if (pulse->state == TQI_COUNTING) {
@@ -103,7 +175,9 @@ static tq_status advance(tqi_pulse *pulse, bool *done, bool *completed, tqi_outc
         return tqi_exchange_begin_data(pulse->exchange, error);
     }
     status = tqi_exchange_finish(pulse->exchange, error);
-    complete(pulse, completed, outcome);
+    next_turn(pulse);
+    *completed = true;
+    *outcome = (tqi_outcome){-1, false, true};
     return status;
 }
 
@@ -115,21 +189,45 @@ void tqi_pulse_step(tqi_pulse *pulse, const tqi_vote *vote, bool *moved, bool *c
 
     *completed = false;
     if (pulse->comm->size == 1) {
-        vote_alone(vote, outcome);
+        decide_alone(vote, outcome);
         *completed = true;
         return;
     }
     tqi_error_clear(&ours);
-    if (pulse->state == TQI_RESTING) {
-        if (same_vote(vote, &pulse->last) && !vote->wants_round && tqi_now_s() < pulse->due)
-            return;
-        begin_vote(pulse, vote, &ours);
-        *moved = true;
+    if (pulse->state == TQI_LISTENING) {
+        int64_t decision[2];
+        unsigned said = statement_of(pulse, vote);
+        tq_status status = pulse->comm->rank == 0 ? decide(pulse, said, moved, decision, &ours)
+                                                  : state_and_listen(pulse, said, decision, &ours);
+
+        done = !status && decision[DECISION] != TQI_GO_ON;
+        if (done)
+            follow(pulse, decision, completed, outcome, &ours);
+        *moved |= done;
     }
     while (done && !*completed && !ours.status) {
-        advance(pulse, &done, completed, outcome, &ours);
+        go_on_with_round(pulse, &done, completed, outcome, &ours);
         *moved |= done;
     }
     if (ours.status && !error->status)
         *error = ours;
+}
+
+tq_status tqi_pulse_finish(tqi_pulse *pulse, tq_error *error)
+{
+    tq_status status = TQ_OK;
+
+    if (pulse->stating != MPI_REQUEST_NULL)
+        status = tqi_comm_await(pulse->comm, &pulse->stating, "MPI_Isend", error);
+    for (int r = 1; pulse->telling && r < pulse->comm->size && !status; r++)
+        if (pulse->telling[r] != MPI_REQUEST_NULL)
+            status = tqi_comm_await(pulse->comm, &pulse->telling[r], "MPI_Isend", error);
+    return status;
+}
+
+tq_status tqi_pulse_clear(tqi_pulse *pulse, tq_error *error)
+{
+    bool moved;
+
+    return pulse->comm->size > 1 && pulse->comm->rank == 0 ? hear(pulse, &moved, error) : TQ_OK;
 }

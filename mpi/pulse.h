@@ -1,16 +1,19 @@
-/* The pulse of a job: all ranks vote, again and again, whether something went wrong, whether anybody is still busy, and
- * whether somebody has enough pages to make a round of the exchange worth it; if so, the round follows. The votes are
- * the only way in which ranks leave a phase, and they leave it at the same vote. So no rank is ever left alone in a
- * collective, an error or a wish to cancel reaches everybody within one vote, and the communicator is clean afterwards
- * for the next job.
+/* The pulse of a job: the ranks tell rank 0 whether something went wrong, whether they are still busy, whether they have
+ * enough pages to make a round of the exchange worth it; rank 0 decides and tells all of them: go on with a round, leave
+ * the phase, or stop. The decisions are the only way in which ranks leave a phase, and they all get the same ones in the
+ * same order. So no rank is ever left alone in a collective, an error or a wish to cancel reaches everybody, and the
+ * communicator is clean afterwards for the next job.
  *
- * A vote is one MPI_Iallreduce of four numbers. A rank that has nothing new joins it after a short rest that grows to
- * 10 ms, so an idle cluster votes a hundred times a second. Only the engine touches a pulse. */
+ * Messages are sent only when there is something new, at most two a rank between two decisions as a rule: while
+ * everybody works or waits nothing is sent, and all that a rank does for the others is to look for a message now and
+ * then. Only the engine touches a pulse. Memory: a byte and a request for each rank, on rank 0. */
 #ifndef TQI_PULSE_H
 #define TQI_PULSE_H
 
 #include "mpi/exchange.h"
+#include "mpi/tally.h"
 
+/* How a rank sees itself. */
 typedef struct tqi_vote {
     bool failed;
     bool cancelled;
@@ -24,31 +27,43 @@ typedef struct tqi_outcome {
     bool busy; /* some rank is */
 } tqi_outcome;
 
-typedef enum tqi_pulse_state { TQI_RESTING, TQI_VOTING, TQI_COUNTING, TQI_MOVING } tqi_pulse_state;
+typedef enum tqi_pulse_state { TQI_LISTENING, TQI_COUNTING, TQI_MOVING } tqi_pulse_state;
 
 typedef struct tqi_pulse {
     const tqi_comm *comm;
     tqi_exchange *exchange; /* NULL in phases that move no pages */
     tqi_pulse_state state;
-    tqi_vote last; /* what this rank said in the last vote */
-    double due, rest_s;
-    int64_t mine[4], all[4];
-    MPI_Request request;
+    uint64_t turn; /* the number of the next decision */
+    unsigned said; /* what rank 0 was told of this rank in this turn */
+    uint64_t statement[2];
+    MPI_Request stating;
+
+    /* Rank 0. */
+    tqi_tally tally;
+    int64_t decision[2];
+    MPI_Request *telling; /* one for each other rank */
 } tqi_pulse;
 
-/* A pulse for one phase. */
-void tqi_pulse_start(tqi_pulse *pulse, const tqi_comm *comm, tqi_exchange *exchange);
+/* A pulse for one job; false: no memory. */
+bool tqi_pulse_init(tqi_pulse *pulse, const tqi_comm *comm);
+void tqi_pulse_free(tqi_pulse *pulse);
 
-/* Go on as far as it goes without waiting. *completed says that a vote, and the round that it called for, is over;
- * *outcome tells it. *moved says that something happened. What fails here is a failure of the exchange or of MPI:
- * *error is filled, and the caller votes failed from now on. */
+/* The next phase begins. */
+void tqi_pulse_start(tqi_pulse *pulse, tqi_exchange *exchange);
+
+/* Go on as far as it goes without waiting. *completed says that there was a decision, and that the round that it called
+ * for is over; *outcome tells it. *moved says that something happened. What fails here is a failure of the exchange or
+ * of MPI: *error is filled, and the caller votes failed from now on. */
 void tqi_pulse_step(tqi_pulse *pulse, const tqi_vote *vote, bool *moved, bool *completed, tqi_outcome *outcome,
                     tq_error *error);
 
-/* Whether a vote or a round is under way, and not a rest. */
-bool tqi_pulse_under_way(const tqi_pulse *pulse);
-
-/* Whether MPI itself no longer works, so that voting would never end. */
+/* Whether MPI itself no longer works, so that a decision would never come. */
 bool tqi_pulse_broken(const tq_error *error);
+
+/* Wait until this rank's messages are on their way; before its farewell. */
+tq_status tqi_pulse_finish(tqi_pulse *pulse, tq_error *error);
+
+/* Rank 0, after all farewells: take the statements that came too late to matter. */
+tq_status tqi_pulse_clear(tqi_pulse *pulse, tq_error *error);
 
 #endif

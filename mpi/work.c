@@ -5,9 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-/* With one rank the workers wake the engine, and only the clock of a phase needs it now and then; with more, it must
- * also look for messages. */
-enum { LONGEST_REST_US = 1000, LONGEST_REST_ALONE_US = 20000, FIRST_REST_US = 20 };
+/* Workers wake the engine, so its rest is about messages. With one rank there are none, and only the clock of a phase
+ * needs it now and then. With a task under way here nobody waits for this rank, but to join a round or to stop. */
+enum { LONGEST_REST_ALONE_US = 20000, LONGEST_REST_WORKING_US = 50000, LONGEST_REST_RANK_0_US = 4000, ROUND_HURRY = 4 };
 
 int tqi_work_limit(const tqi_job *job)
 {
@@ -166,15 +166,27 @@ bool tqi_job_take_runs(tqi_job *job)
     return some;
 }
 
-void tqi_job_rest(tqi_job *job, bool awaited, unsigned *rest_us)
+static unsigned longest_rest_us(const tqi_job *job)
 {
-    unsigned longest = job->comm->size > 1 ? LONGEST_REST_US : LONGEST_REST_ALONE_US;
+    const tqi_comm *comm = job->comm;
+    unsigned longest = tqi_comm_longest_rest_us(comm);
+
+    if (comm->size == 1)
+        return LONGEST_REST_ALONE_US;
+    if (job->pulse.state != TQI_LISTENING) /* a round gets on only while all look after it */
+        longest /= ROUND_HURRY;
+    else if (job->works_used > 0 && comm->crowd > 1)
+        longest = LONGEST_REST_WORKING_US;
+    /* Rank 0 is the one that the others wait for. */
+    return comm->rank == 0 && longest > LONGEST_REST_RANK_0_US ? LONGEST_REST_RANK_0_US : longest;
+}
+
+void tqi_job_rest(tqi_job *job, unsigned *rest_us)
+{
+    unsigned longest = longest_rest_us(job);
     struct timespec until;
 
-    if (*rest_us == 0)
-        *rest_us = FIRST_REST_US;
-    else
-        *rest_us += awaited ? *rest_us / TQI_REST_PART : *rest_us;
+    *rest_us = *rest_us ? 2 * *rest_us : tqi_comm_first_rest_us(job->comm);
     if (*rest_us > longest)
         *rest_us = longest;
     clock_gettime(CLOCK_MONOTONIC, &until);

@@ -176,9 +176,9 @@ tq_status tqi_emitter_finish(tq_emitter *emitter)
     tq_status status = tqi_compact_last(emitter);
     const tq_account *written = &emitter->bins.written, *taken = &emitter->bins.taken, *built = &emitter->built;
 
-    emitter->flushed = (tq_account){written->records - taken->records + built->records,
-                                    written->weight - taken->weight + built->weight,
-                                    written->check - taken->check + built->check};
+    emitter->flushed =
+        (tq_account){written->records - taken->records + built->records,
+                     written->weight - taken->weight + built->weight, written->check - taken->check + built->check};
     return status;
 }
 

@@ -51,9 +51,9 @@ typedef struct tqi_evicted {
 
 /* What became of a batch of keys, with room for the work on it. */
 typedef struct tqi_batch {
-    uint64_t hashes;   /* the sum of the hashes of all keys but the others, modulo 2^64 */
-    size_t n_evicted;  /* these moved on, */
-    size_t n_others;   /* and these are not for the front: their numbers */
+    uint64_t hashes;  /* the sum of the hashes of all keys but the others, modulo 2^64 */
+    size_t n_evicted; /* these moved on, */
+    size_t n_others;  /* and these are not for the front: their numbers */
     tqi_evicted evicted[TQI_FRONT_BATCH];
     uint32_t others[TQI_FRONT_BATCH + 8];
     uint32_t small[TQI_FRONT_BATCH + 8], large[TQI_FRONT_BATCH + 8]; /* numbers of keys of up to 8, up to 16 bytes */
@@ -75,7 +75,7 @@ struct tqi_front {
     tqi_line16 *lines16;
     unsigned shift8, shift16; /* of a hash, to the number of its line */
     char *memory;
-    size_t bytes;      /* of memory */
+    size_t bytes;     /* of memory */
     uint64_t entered; /* keys that took a place */
 };
 

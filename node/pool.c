@@ -9,7 +9,7 @@ typedef struct free_block {
 } free_block;
 
 struct tqi_slab {
-    tqi_slab *next, *previous;             /* all slabs */
+    tqi_slab *next, *previous;               /* all slabs */
     tqi_slab *next_usable, *previous_usable; /* those with free blocks */
     free_block *given_back;
     size_t used;    /* blocks in use */

@@ -276,7 +276,7 @@ size_t tqi_entries_prune(tqi_entry *heap, size_t n, tq_order order, const tqi_va
     for (size_t i = limit; i < n; i++) {
         if (!before(&by, &heap[i], &heap[0]))
             continue;
-        heap[0] = heap[i];
+        swap(&heap[0], &heap[i]);
         sift_down(&by, heap, 0, limit);
     }
     return limit;

@@ -8,8 +8,8 @@
 tq_status tqi_run_builder_init(tqi_run_builder *builder, const tqi_spec *spec, const tqi_value_shape *shape,
                                uint32_t first_partition, uint32_t partitions)
 {
-    *builder = (tqi_run_builder){
-        .spec = spec, .shape = shape, .first_partition = first_partition, .partitions = partitions};
+    *builder =
+        (tqi_run_builder){.spec = spec, .shape = shape, .first_partition = first_partition, .partitions = partitions};
     builder->parts = calloc(partitions, sizeof *builder->parts);
     return builder->parts ? TQ_OK : TQ_E_MEMORY;
 }
@@ -57,12 +57,13 @@ void tqi_account_entry(const tqi_spec *spec, const tqi_value_shape *shape, const
 }
 
 /* The partition of entry i, as a place in builder->parts. */
-static inline uint32_t part_at(const tqi_run_builder *builder, const tqi_entry *entries,
-                                    const uint32_t *partition_of, size_t i)
+static inline uint32_t part_at(const tqi_run_builder *builder, const tqi_entry *entries, const uint32_t *partition_of,
+                               size_t i)
 {
     if (builder->partitions == 1)
         return 0;
-    uint32_t partition = partition_of ? partition_of[i] : tqi_partition_of(entries[i].hash32, builder->spec->partitions);
+    uint32_t partition =
+        partition_of ? partition_of[i] : tqi_partition_of(entries[i].hash32, builder->spec->partitions);
     return partition - builder->first_partition;
 }
 

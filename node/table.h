@@ -83,7 +83,8 @@ static inline bool tqi_table_is_for(const tqi_table *table, uint32_t hash32)
 }
 
 /* The entry of a short key, or NULL: it belongs into slot *empty of the index. The table must have an index. */
-static inline tqi_entry *tqi_table_find_short(const tqi_table *table, const tqi_key *key, uint32_t hash32, size_t *empty)
+static inline tqi_entry *tqi_table_find_short(const tqi_table *table, const tqi_key *key, uint32_t hash32,
+                                              size_t *empty)
 {
     size_t slot = tqi_table_slot(table, hash32);
 
@@ -104,8 +105,7 @@ static inline bool tqi_table_insert_short(tqi_table *table, const tqi_key *key, 
 {
     if (table->n == table->capacity)
         return false;
-    table->entries[table->n] =
-        (tqi_entry){{key->word[0], key->word[1]}, (uint64_t)number, hash32, (uint32_t)key->size};
+    table->entries[table->n] = (tqi_entry){{key->word[0], key->word[1]}, (uint64_t)number, hash32, (uint32_t)key->size};
     table->index[slot] = (uint64_t)hash32 << 32 | ++table->n;
     return true;
 }
