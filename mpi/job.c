@@ -338,6 +338,7 @@ static void free_shuffle(tqi_job *job)
     job->spilled += job->store.spilled + job->results.spilled;
     tqi_exchange_free(&job->exchange);
     tqi_store_free(&job->store);
+    tqi_pool_trim(&job->pool); /* what comes now needs other memory */
 }
 
 static tq_status reduce(tqi_job *job)
@@ -371,6 +372,7 @@ static tq_status order(tqi_job *job)
     job->rounds += job->exchange.rounds;
     job->spilled += job->store.spilled;
     tqi_exchange_free(&job->exchange);
+    tqi_pool_trim(&job->pool);
     return status;
 }
 

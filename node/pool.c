@@ -137,6 +137,17 @@ void tqi_pool_give(tqi_pool *pool, void *block)
     pthread_mutex_unlock(&pool->lock);
 }
 
+void tqi_pool_trim(tqi_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (tqi_slab *slab = pool->all, *next; slab; slab = next) {
+        next = slab->next;
+        if (slab->used == 0)
+            remove_slab(pool, slab);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void tqi_pool_free(tqi_pool *pool)
 {
     for (tqi_slab *slab = pool->all, *next; slab; slab = next) {

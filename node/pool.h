@@ -34,4 +34,7 @@ void tqi_pool_free(tqi_pool *pool);
 void *tqi_pool_take(tqi_pool *pool, bool anyway);
 void tqi_pool_give(tqi_pool *pool, void *block);
 
+/* Return the slabs without a block in use, of which otherwise a few are kept: blocks are hardly needed any more. */
+void tqi_pool_trim(tqi_pool *pool);
+
 #endif

@@ -153,6 +153,36 @@ static void test_budget(void **state)
     assert_int_equal(budget.used, 0);
 }
 
+/* Trimmed, a pool has no more slabs than its blocks need, and goes on. */
+static void test_trim(void **state)
+{
+    tqi_budget budget = {0};
+    tqi_pool pool;
+    void *blocks[5 * (TQI_BLOCKS_PER_SLAB - 1)];
+    size_t n = sizeof blocks / sizeof blocks[0];
+
+    (void)state;
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_trim(&pool);
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < n; i++) {
+            assert_non_null(blocks[i] = tqi_pool_take(&pool, false));
+            mark(blocks[i], TQI_SMALLEST_BLOCK_BYTES, i);
+        }
+        tqi_pool_trim(&pool); /* there is nothing to return */
+        assert_int_equal(budget.used, 5 * slab_bytes(&pool));
+        for (size_t i = 1; i < n; i++)
+            tqi_pool_give(&pool, blocks[i]);
+        tqi_pool_trim(&pool);
+        assert_int_equal(budget.used, slab_bytes(&pool));
+        assert_true(is_marked(blocks[0], TQI_SMALLEST_BLOCK_BYTES, 0));
+        tqi_pool_give(&pool, blocks[0]);
+        tqi_pool_trim(&pool);
+        assert_int_equal(budget.used, 0);
+    }
+    tqi_pool_free(&pool);
+}
+
 /* Freed with blocks in use: all of it is given back. */
 static void test_free_in_use(void **state)
 {
@@ -229,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),      cmocka_unit_test(test_large_blocks), cmocka_unit_test(test_used_again),
         cmocka_unit_test(test_budget),      cmocka_unit_test(test_free_in_use),  cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_trim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
