@@ -110,9 +110,10 @@ static json_t *rank_of(const tq_stats *stats, int r)
     const tq_rank_stats *rank = &stats->rank[r];
     char host[sizeof rank->host + 1];
     snprintf(host, sizeof host, "%.*s", (int)sizeof rank->host, rank->host);
-    return json_pack("{s:i, s:o, s:i, s:f, s:o, s:o}", "rank", r, "host", text_of(host), "threads", rank->threads,
-                     "cpu_s", rank->cpu_s, "peak_memory_bytes", number_of(rank->peak_bytes), "spilled_bytes",
-                     number_of(rank->spilled_bytes));
+    return json_pack("{s:i, s:o, s:i, s:f, s:o, s:o, s:o, s:o}", "rank", r, "host", text_of(host), "threads",
+                     rank->threads, "cpu_s", rank->cpu_s, "peak_memory_bytes", number_of(rank->peak_bytes),
+                     "budget_bytes", number_of(rank->budget_bytes), "spilled_bytes", number_of(rank->spilled_bytes),
+                     "reduce_passes", number_of(rank->reduce_passes));
 }
 
 static json_t *accounts_of(const tq_stats *stats)
@@ -136,14 +137,15 @@ static json_t *versions_of(const tq_cluster *cluster)
 
 static json_t *totals_of(const tq_stats *stats, const tq_cluster *cluster)
 {
-    return json_pack("{s:f, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:i, s:i, s:o}, s:{s:f, s:i}}", "seconds",
-                     stats->seconds, "ranks", stats->ranks, "hosts", tq_cluster_hosts(cluster), "threads_of_rank_0",
-                     tq_cluster_threads(cluster), "files", number_of(stats->files), "splits", number_of(stats->splits),
-                     "input_bytes", number_of(stats->input_bytes), "rows", number_of(stats->rows), "output_bytes",
-                     number_of(stats->output_bytes), "shuffle_rounds", number_of(stats->rounds), "hottest_partition",
-                     "partition", stats->hottest_partition, "rank", stats->hottest_rank, "bytes",
-                     number_of(stats->hottest_bytes), "load", "max_over_mean", stats->load_max_over_mean, "max_rank",
-                     stats->load_max_rank);
+    return json_pack(
+        "{s:f, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:i, s:i, s:o}, s:{s:f, s:i}}", "seconds",
+        stats->seconds, "ranks", stats->ranks, "hosts", tq_cluster_hosts(cluster), "threads_of_rank_0",
+        tq_cluster_threads(cluster), "files", number_of(stats->files), "splits", number_of(stats->splits),
+        "input_bytes", number_of(stats->input_bytes), "rows", number_of(stats->rows), "output_bytes",
+        number_of(stats->output_bytes), "shuffle_rounds", number_of(stats->rounds), "combining", "merged_early",
+        number_of(stats->merged_early), "switched_off_for", number_of(stats->not_tried), "hottest_partition",
+        "partition", stats->hottest_partition, "rank", stats->hottest_rank, "bytes", number_of(stats->hottest_bytes),
+        "load", "max_over_mean", stats->load_max_over_mean, "max_rank", stats->load_max_rank);
 }
 
 /* jansson's setters and packers take a NULL, which is what lack of memory gives, and answer with a failure. */

@@ -19,7 +19,7 @@ static void fill_spec(tqi_job *job)
 {
     const tq_job *from = &job->description;
 
-    job->budget.limit = from->memory_bytes;
+    job->budget.limit = from->memory_bytes ? from->memory_bytes : tqi_default_budget(job->comm);
     job->spec = (tqi_spec){.records = from->records,
                            .map = from->map,
                            .map_chunk = from->map_chunk,
@@ -226,13 +226,19 @@ static void serve(tqi_job *job, bool *moved)
     send_report(job);
 }
 
-/* All ranks know that the job is ending: stop the workers here, learn why. */
-static tq_status end_early(tqi_job *job, const tqi_outcome *outcome)
+/* Also those that wait for the engine to take their runs. */
+static void stop_workers(tqi_job *job)
 {
     atomic_store(&job->stop, true);
     pthread_mutex_lock(&job->lock);
     pthread_cond_broadcast(&job->runs_taken);
     pthread_mutex_unlock(&job->lock);
+}
+
+/* All ranks know that the job is ending: stop the workers here, learn why. */
+static tq_status end_early(tqi_job *job, const tqi_outcome *outcome)
+{
+    stop_workers(job);
     tqi_work_abandon(job);
     if (outcome->failed_rank >= 0)
         return tqi_comm_share_error(job->comm, outcome->failed_rank, &job->error);
@@ -257,7 +263,7 @@ static tq_status run_phase(tqi_job *job, const char *phase, tqi_exchange *exchan
         tqi_pulse_step(&job->pulse, &vote, &moved, &completed, &outcome, &job->error);
         if (tqi_pulse_broken(&job->error)) {
             name_error(job, &job->error, phase);
-            atomic_store(&job->stop, true);
+            stop_workers(job);
             return job->error.status;
         }
         if (completed && (outcome.failed_rank >= 0 || outcome.cancelled))

@@ -158,6 +158,8 @@ struct tqi_job {
     tq_error error;        /* this rank's first, then the one all ranks agreed on */
     tq_account emitted, flushed, shuffled, reduced, result, ordered, written, dropped;
     uint64_t merged_mapping, merged_reducing;
+    uint64_t merged_early, not_tried; /* records: see tq_stats */
+    uint64_t passes;                  /* most over the pages of one partition */
     uint64_t rounds, spilled, total_rows;
     uint64_t hottest_bytes;
     uint32_t hottest_partition;
@@ -228,6 +230,10 @@ bool tqi_write_step(tqi_job *job, tqi_vote *vote);
 void tqi_write_abandon(tqi_job *job);
 
 /* ---- mpi/memory.c ---- */
+
+/* The budget of a job that asks for none: this rank's share of what the host, or its control group, has free. 0: that is
+ * not known, and there is no bound. */
+uint64_t tqi_default_budget(const tqi_comm *comm);
 
 /* Divide the budget among this rank's workers and buffers; spec.partitions is known. */
 void tqi_share_memory(tqi_job *job);

@@ -252,6 +252,8 @@ void tqi_map_end(tqi_job *job)
             continue;
         tqi_account_add(&job->emitted, &mapper->emitter.emitted);
         tqi_account_add(&job->flushed, &mapper->emitter.flushed);
+        job->merged_early += mapper->emitter.merged_early + mapper->emitter.table.merged;
+        job->not_tried += mapper->emitter.trial.passed;
         job->merged_mapping += tqi_emitter_merged(&mapper->emitter);
         tqi_emitter_free(&mapper->emitter);
         tqi_reader_free(&mapper->reader);

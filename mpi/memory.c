@@ -5,6 +5,7 @@
  *   order    results 1/4, ranges 1/4, runs, queue and round as above
  *   write    ranges 1/4, rows and texts of the ranges under way 1/4
  */
+#include "common/available.h"
 #include "mpi/job.h"
 
 static const uint64_t MOST_WORKER_BYTES = 256 << 20, MOST_EARLY_BYTES = 1 << 20;
@@ -14,6 +15,14 @@ enum { SMALLEST_PIECE = 64 << 10 };
 static uint64_t at_most(uint64_t bytes, uint64_t most)
 {
     return bytes < most ? bytes : most;
+}
+
+/* Half of what is free: what else runs here, and the page cache of the input, need some too. */
+uint64_t tqi_default_budget(const tqi_comm *comm)
+{
+    uint64_t available = tqi_available_memory("");
+
+    return available ? available / 2 / (uint64_t)comm->host_ranks + 1 : 0;
 }
 
 /* Blocks so small that each bin of each worker can have two of them. */

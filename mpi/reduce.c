@@ -45,6 +45,7 @@ static void done(tqi_job *job, tqi_work *work)
     tqi_account_add(&job->reduced, &work->reduced.reduced);
     tqi_account_add(&job->result, &work->reduced.rows);
     job->merged_reducing += work->reduced.merged;
+    job->passes = work->reduced.passes > job->passes ? work->reduced.passes : job->passes;
     reduce->done++;
     reduce->bytes += part->bytes;
     reduce->records += part->records;

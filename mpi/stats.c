@@ -11,6 +11,7 @@ typedef struct rank_report {
     uint64_t hottest_bytes;
     uint64_t hottest_partition;
     uint64_t rounds;
+    uint64_t merged_early, not_tried;
 } rank_report;
 
 double tqi_cpu_seconds(void)
@@ -24,8 +25,11 @@ double tqi_cpu_seconds(void)
 
 static rank_report report_of(tqi_job *job)
 {
-    rank_report report = {
-        .hottest_bytes = job->hottest_bytes, .hottest_partition = job->hottest_partition, .rounds = job->rounds};
+    rank_report report = {.hottest_bytes = job->hottest_bytes,
+                          .hottest_partition = job->hottest_partition,
+                          .rounds = job->rounds,
+                          .merged_early = job->merged_early,
+                          .not_tried = job->not_tried};
     struct rusage usage;
 
     for (int p = 0; p < TQ_PHASES; p++) {
@@ -36,6 +40,8 @@ static rank_report report_of(tqi_job *job)
     getrusage(RUSAGE_SELF, &usage);
     report.stats.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
     report.stats.spilled_bytes = job->spilled;
+    report.stats.budget_bytes = job->budget.limit;
+    report.stats.reduce_passes = job->passes;
     report.stats.cpu_s = tqi_cpu_seconds() - job->cpu_begin_s;
     report.stats.threads = tq_executor_workers(job->executor);
     gethostname(report.stats.host, sizeof report.stats.host - 1);
@@ -78,6 +84,8 @@ static void fill(tqi_job *job, const rank_report *reports)
     stats->rank = job->rank_stats;
     for (int r = 0; r < job->comm->size; r++) {
         job->rank_stats[r] = reports[r].stats;
+        stats->merged_early += reports[r].merged_early;
+        stats->not_tried += reports[r].not_tried;
         stats->input_bytes += reports[r].stats.bytes[TQ_PHASE_MAP];
         if (reports[r].hottest_bytes > stats->hottest_bytes) {
             stats->hottest_bytes = reports[r].hottest_bytes;

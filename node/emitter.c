@@ -173,6 +173,8 @@ tq_status tqi_emitter_finish(tq_emitter *emitter)
     tqi_front_free(&emitter->front, emitter->spec->budget);
     if (emitter->has_table && !emitter->status)
         pour(emitter);
+    if (!emitter->trial.on && emitter->trial.until != UINT64_MAX)
+        emitter->trial.passed += emitter->emitted.records - emitter->trial.records;
     tq_status status = tqi_compact_last(emitter);
     const tq_account *written = &emitter->bins.written, *taken = &emitter->bins.taken, *built = &emitter->built;
 

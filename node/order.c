@@ -52,18 +52,15 @@ void tqi_sampler_thin(tqi_sampler *sampler, uint64_t step)
     }
 }
 
-tq_status tqi_sampler_see(tqi_sampler *sampler, const tqi_entry *entries, size_t n)
+void tqi_sampler_see(tqi_sampler *sampler, const tqi_entry *entries, size_t n)
 {
     for (; sampler->skip < n; sampler->skip += sampler->step) {
         if (sampler->rows.n >= MOST_SAMPLES)
             tqi_sampler_thin(sampler, 2 * sampler->step);
-        tq_status status = append_short(sampler->spec, &sampler->rows, &entries[sampler->skip]);
-
-        if (status)
-            return status;
+        if (append_short(sampler->spec, &sampler->rows, &entries[sampler->skip]))
+            tqi_sampler_thin(sampler, 2 * sampler->step); /* fewer have to do */
     }
     sampler->skip -= n;
-    return TQ_OK;
 }
 
 tq_status tqi_order_sample(const tqi_spec *spec, tqi_sampler *const *samplers, int n, uint64_t wanted, tqi_run **run)

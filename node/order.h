@@ -20,8 +20,9 @@ typedef struct tqi_sampler {
 void tqi_sampler_init(tqi_sampler *sampler, const tqi_spec *spec);
 void tqi_sampler_free(tqi_sampler *sampler);
 
-/* Show it the next n rows. Long keys are shortened, which is good enough for a splitter. TQ_E_MEMORY. */
-tq_status tqi_sampler_see(tqi_sampler *sampler, const tqi_entry *entries, size_t n);
+/* Show it the next n rows. Long keys are shortened, which is good enough for a splitter. Where the budget is used up it
+ * keeps fewer. */
+void tqi_sampler_see(tqi_sampler *sampler, const tqi_entry *entries, size_t n);
 
 /* Keep only one row in step (a power of two), if it keeps more now. */
 void tqi_sampler_thin(tqi_sampler *sampler, uint64_t step);

@@ -202,10 +202,9 @@ static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows,
     else if (spec->limit && n > spec->limit)
         n = spec->limit; /* they are in order already */
     *sent = n;
-    tq_status status = spec->order == TQ_ORDER_NONE ? TQ_OK : tqi_sampler_see(&reducer->sampler, rows, n);
-    if (!status)
-        status = tqi_writer_put(&writer, rows, n);
-    if (status) {
+    if (spec->order != TQ_ORDER_NONE)
+        tqi_sampler_see(&reducer->sampler, rows, n);
+    if (tqi_writer_put(&writer, rows, n)) {
         tqi_writer_discard(&writer);
         return no_memory(reducer, part, error);
     }

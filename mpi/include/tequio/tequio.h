@@ -141,7 +141,8 @@ typedef struct tq_job {
     const char *value_name;  /* TQ_JSON; NULL = "value" */
 
     uint64_t round_bytes;  /* most bytes a rank sends in one round of the shuffle; 0 = 8 MiB */
-    uint64_t memory_bytes; /* budget of this rank; 0 = no bound. Pages beyond a quarter of it are spilled to tmpdir. */
+    uint64_t memory_bytes; /* budget of this rank; 0 = half of what its host, or its control group, has free, divided among
+                            * the ranks there. What does not fit is spilled to tmpdir. */
     const char *tmpdir;    /* NULL = $TMPDIR or /tmp */
 
     double interval_s;         /* between reports; 0 = 0.5 */
@@ -186,7 +187,9 @@ typedef struct tq_rank_stats {
     uint64_t bytes[TQ_PHASES];
     uint64_t records[TQ_PHASES];
     uint64_t peak_bytes;    /* resident set, from the operating system */
+    uint64_t budget_bytes;  /* memory_bytes, or what was chosen for it */
     uint64_t spilled_bytes;
+    uint64_t reduce_passes; /* most over the pages of one partition: more than 1 if it did not fit its table */
     double cpu_s;
     int threads;
     char host[64];
@@ -202,6 +205,8 @@ typedef struct tq_stats {
     tq_account reduced;      /* came out of combining */
     tq_account ordered;      /* came out of the last exchange */
     tq_account written;      /* in the result */
+    uint64_t merged_early;   /* records combined at once, before anything was stored */
+    uint64_t not_tried;      /* records for which that was switched off, because few of those before them could be */
     uint64_t hottest_bytes;  /* the partition with most bytes of pages */
     int hottest_partition, hottest_rank;
     double load_max_over_mean; /* records reduced: the busiest rank over the mean, */
