@@ -515,11 +515,11 @@ bool tqi_front_drain(tqi_front *front, size_t *next, tqi_evicted *evicted)
 
         if (place < places8) {
             tqi_line8 *line = &front->lines8[place / TQI_FRONT_WAYS];
-            *evicted = evict8(line, (int)(place % TQI_FRONT_WAYS));
+            *evicted = evict8(line, (unsigned)(place % TQI_FRONT_WAYS));
             line->word[place % TQI_FRONT_WAYS] = 0;
         } else {
             tqi_line16 *line = &front->lines16[(place - places8) / TQI_FRONT_WAYS];
-            *evicted = evict16(line, (int)(place % TQI_FRONT_WAYS));
+            *evicted = evict16(line, (unsigned)(place % TQI_FRONT_WAYS));
             line->word0[place % TQI_FRONT_WAYS] = line->word1[place % TQI_FRONT_WAYS] = 0;
         }
         if (evicted->key.size)
