@@ -10,7 +10,7 @@
 
 /* So few rows are not worth spreading: they all go to the first range. */
 static const uint64_t FEW_ROWS = 4096;
-enum { RANGES_PER_WORKER = 8, MOST_RANGES = 1 << 16 };
+enum { RANGES_PER_WORKER = 32, MOST_RANGES = 1 << 16 };
 
 bool tqi_order_needed(const tqi_job *job)
 {

@@ -142,6 +142,8 @@ static void write_rows(tqi_work *work, int worker)
     work->loaded = work->account;
     tqi_account_add(&work->loaded, &work->dropped);
     rows->n = kept;
+    if (!makes_text(job))
+        tqi_rows_settle(rows);
     if (makes_text(job) && tqi_format_rows(&format, &job->spec.result_shape, rows->entries, kept, &work->text))
         tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the text of the rows (see --memory)");
     tqi_store_drop(job->final, work->part);

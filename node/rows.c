@@ -9,9 +9,17 @@ void tqi_rows_init(tqi_rows *rows, tqi_budget *budget)
     tqi_arena_init(&rows->arena, budget);
 }
 
+void tqi_rows_settle(tqi_rows *rows)
+{
+    tqi_budget_free(rows->budget, rows->spare, rows->spare_bytes);
+    rows->spare = NULL;
+    rows->spare_bytes = 0;
+}
+
 void tqi_rows_free(tqi_rows *rows)
 {
     tqi_budget_free(rows->budget, rows->entries, rows->capacity * sizeof *rows->entries);
+    tqi_rows_settle(rows);
     tqi_arena_free(&rows->arena);
     rows->entries = NULL;
     rows->n = rows->capacity = 0;
@@ -260,9 +268,99 @@ void tqi_entries_sort(tqi_entry *entries, size_t n, tq_order order, const tqi_va
     intro_sort(&by, entries, n, depth);
 }
 
+/* ---- Many rows: by the first 64 bits of what they are ordered by, then those among which these do not decide ---- */
+
+typedef struct item {
+    uint64_t prefix;
+    uint64_t index;
+} item;
+
+enum { DIGITS = 8, DIGIT_VALUES = 256, FEW_ROWS = 512 };
+
+/* Rows whose prefixes differ are in the order of their prefixes. */
+static inline uint64_t prefix_of(tq_order order, const tqi_entry *entry)
+{
+    uint64_t key = __builtin_bswap64(entry->word[0]);
+
+    if (order == TQ_ORDER_VALUE_DESC)
+        return ~(entry->value ^ (uint64_t)1 << 63);
+    return order == TQ_ORDER_NONE ? (uint64_t)entry->hash32 << 32 | key >> 32 : key;
+}
+
+/* Least significant digit first; digits that are the same everywhere are left out. items and spare, n each; returns where
+ * the sorted ones are. (Knuth, The Art of Computer Programming 3, 5.2.5.) */
+static item *radix_sort(item *items, item *spare, size_t n)
+{
+    uint32_t counts[DIGITS][DIGIT_VALUES] = {{0}};
+
+    for (size_t i = 0; i < n; i++)
+        for (int d = 0; d < DIGITS; d++)
+            counts[d][items[i].prefix >> 8 * d & 255]++;
+    for (int d = 0; d < DIGITS; d++) {
+        uint32_t before = 0;
+
+        if (counts[d][items[0].prefix >> 8 * d & 255] == n)
+            continue;
+        for (int v = 0; v < DIGIT_VALUES; v++) {
+            uint32_t count = counts[d][v];
+
+            counts[d][v] = before;
+            before += count;
+        }
+        for (size_t i = 0; i < n; i++)
+            spare[counts[d][items[i].prefix >> 8 * d & 255]++] = items[i];
+        item *sorted = spare;
+        spare = items;
+        items = sorted;
+    }
+    return items;
+}
+
+/* Rows of the same prefix stand together: sort them by all that they are ordered by. */
+static void sort_ties(tqi_rows *rows, const item *items, tq_order order, const tqi_value_shape *shape)
+{
+    for (size_t first = 0, n; first < rows->n; first += n) {
+        for (n = 1; first + n < rows->n && items[first + n].prefix == items[first].prefix;)
+            n++;
+        if (n > 1)
+            tqi_entries_sort(rows->entries + first, n, order, shape);
+    }
+}
+
+/* At least bytes of spare memory. */
+static bool reserve_spare(tqi_rows *rows, size_t bytes)
+{
+    if (bytes <= rows->spare_bytes)
+        return true;
+    tqi_budget_free(rows->budget, rows->spare, rows->spare_bytes);
+    rows->spare = tqi_budget_alloc(rows->budget, bytes);
+    rows->spare_bytes = rows->spare ? bytes : 0;
+    return rows->spare != NULL;
+}
+
+/* Returns false, and has done nothing, if there is no memory for it. */
+static bool sort_by_prefix(tqi_rows *rows, tq_order order, const tqi_value_shape *shape)
+{
+    size_t n = rows->n;
+
+    if (!reserve_spare(rows, n * (2 * sizeof(item) + sizeof(tqi_entry))))
+        return false;
+    item *items = (item *)(void *)rows->spare;
+    tqi_entry *copy = (tqi_entry *)(void *)(items + 2 * n);
+    for (size_t i = 0; i < n; i++)
+        items[i] = (item){prefix_of(order, &rows->entries[i]), i};
+    const item *sorted = radix_sort(items, items + n, n);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = rows->entries[sorted[i].index];
+    memcpy(rows->entries, copy, n * sizeof *copy);
+    sort_ties(rows, sorted, order, shape);
+    return true;
+}
+
 void tqi_rows_sort(tqi_rows *rows, tq_order order, const tqi_value_shape *shape)
 {
-    tqi_entries_sort(rows->entries, rows->n, order, shape);
+    if (rows->n < FEW_ROWS || rows->n > UINT32_MAX || !sort_by_prefix(rows, order, shape))
+        tqi_entries_sort(rows->entries, rows->n, order, shape);
 }
 
 size_t tqi_entries_prune(tqi_entry *heap, size_t n, tq_order order, const tqi_value_shape *shape, uint64_t limit)

@@ -13,10 +13,15 @@ typedef struct tqi_rows {
     tqi_entry *entries;
     size_t n, capacity;
     tqi_arena arena;
+    char *spare; /* room for sorting, kept for the next time */
+    size_t spare_bytes;
 } tqi_rows;
 
 void tqi_rows_init(tqi_rows *rows, tqi_budget *budget);
 void tqi_rows_free(tqi_rows *rows);
+
+/* Give back the memory that was there to sort them. */
+void tqi_rows_settle(tqi_rows *rows);
 
 /* Forget the rows, and keep the memory for the next. */
 void tqi_rows_clear(tqi_rows *rows);
@@ -32,7 +37,8 @@ tq_status tqi_rows_append_page(tqi_rows *rows, const tqi_value_shape *shape, con
  * TQ_ORDER_NONE compares the hashes first. */
 int tqi_rows_compare(tq_order order, const tqi_value_shape *shape, const tqi_entry *a, const tqi_entry *b);
 
-/* Sort. Not stable, which nobody can see: rows that compare equal are equal. Introspective sort (Musser, 1997). */
+/* Sort. Not stable, which nobody can see: rows that compare equal are equal. Introspective sort (Musser, 1997); many rows by
+ * radix first, for which they are copied, if the budget allows that. */
 void tqi_entries_sort(tqi_entry *entries, size_t n, tq_order order, const tqi_value_shape *shape);
 void tqi_rows_sort(tqi_rows *rows, tq_order order, const tqi_value_shape *shape);
 
