@@ -106,6 +106,12 @@ tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *exe
     return NULL;
 }
 
+void tqi_job_free_store(tqi_job *job, tqi_store *store)
+{
+    job->spilled += store->spilled;
+    tqi_store_free(store);
+}
+
 static void free_parts(tqi_job *job)
 {
     for (uint32_t p = 0; job->parts && p < job->n_parts; p++)
@@ -341,9 +347,8 @@ static tq_status map_and_shuffle(tqi_job *job)
 static void free_shuffle(tqi_job *job)
 {
     job->rounds += job->exchange.rounds;
-    job->spilled += job->store.spilled + job->results.spilled;
     tqi_exchange_free(&job->exchange);
-    tqi_store_free(&job->store);
+    tqi_job_free_store(job, &job->store);
     tqi_pool_trim(&job->pool); /* what comes now needs other memory */
 }
 
@@ -376,7 +381,6 @@ static tq_status order(tqi_job *job)
     if (!status)
         status = take_step(job, "write", tqi_order_end);
     job->rounds += job->exchange.rounds;
-    job->spilled += job->store.spilled;
     tqi_exchange_free(&job->exchange);
     tqi_pool_trim(&job->pool);
     return status;

@@ -229,7 +229,7 @@ bool tqi_route_step(tqi_job *job, tqi_vote *vote)
 tq_status tqi_order_end(tqi_job *job, tq_error *error)
 {
     tqi_rows_free(&job->splitters);
-    tqi_store_free(&job->results);
+    tqi_job_free_store(job, &job->results);
     job->final = &job->store;
     job->final_spec = &job->order_spec;
     return tqi_store_seal(&job->store, error);
