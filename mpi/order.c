@@ -206,7 +206,7 @@ static void route_part(tqi_work *work, int worker)
             tqi_job_deliver(job, run);
     }
     tqi_store_drop(&job->results, work->part);
-    free(buffer.memory);
+    tqi_page_buffer_free(&buffer);
 }
 
 static void routed(tqi_job *job, tqi_work *work)

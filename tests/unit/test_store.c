@@ -113,7 +113,7 @@ static void assert_stored(const oracle *all, const tqi_store *store)
     }
     assert_int_equal(bytes, all->bytes);
     assert_int_equal(records, all->records);
-    free(buffer.memory);
+    tqi_page_buffer_free(&buffer);
 }
 
 static bool folder_is_empty(const char *folder)
@@ -325,7 +325,7 @@ static void check_broken(uint64_t bound, const char *folder, size_t at)
     assert_int_equal(tqi_store_page(&store, part, 0, &buffer, &page, &error), TQ_E_ACCOUNT);
     assert_int_equal(error.status, TQ_E_ACCOUNT);
     assert_null(page);
-    free(buffer.memory);
+    tqi_page_buffer_free(&buffer);
     tqi_store_free(&store);
     assert_int_equal(budget.used, 0);
 }
