@@ -38,6 +38,7 @@ static void close_staging(tqi_store *store)
     tqi_budget_free(budget, store->staging, store->staging_bytes);
     tqi_budget_free(budget, store->sorted, store->staging_bytes);
     store->staging = store->sorted = NULL;
+    tqi_packer_free(&store->packer);
 }
 
 void tqi_store_free(tqi_store *store)
@@ -90,6 +91,7 @@ static tq_status open_staging(tqi_store *store, tq_error *error)
     store->staging_bytes = bytes > LEAST_STAGING ? bytes : LEAST_STAGING;
     store->staging = tqi_budget_force(store->spec->budget, store->staging_bytes);
     store->sorted = tqi_budget_force(store->spec->budget, store->staging_bytes);
+    store->packer.compression = store->spec->spill_compression;
     return store->staging && store->sorted ? TQ_OK : tqi_fail_memory(error, 2 * store->staging_bytes, "spilling");
 }
 
@@ -172,33 +174,49 @@ static void sort_staged(tqi_store *store)
     }
 }
 
-/* Write the staged pages by chunks. Chunks of one part are filled one after the other, and so they stand in sorted. */
+/* Write the staged pages by chunks, packed into the memory where they were staged. Chunks of one part are filled one after
+ * the other, and so they stand in sorted. */
 static tq_status flush_staging(tqi_store *store, tq_error *error)
 {
+    size_t filled = 0;
+
     sort_staged(store);
     for (; store->n_written < store->n_chunks; store->n_written++) {
         tqi_spill_chunk *chunk = &store->chunks[store->n_written];
         tqi_store_part *part = &store->parts[chunk->part];
+        const uint8_t *pages = store->sorted + part->sorted;
 
-        chunk->offset = store->spilled + part->sorted;
         part->sorted += chunk->size;
+        chunk->offset = store->spilled + filled;
+        chunk->packed = tqi_pack(&store->packer, pages, chunk->size, store->staging + filled);
+        if (!chunk->packed) {
+            memcpy(store->staging + filled, pages, chunk->size);
+            chunk->packed = chunk->size;
+        }
+        filled += chunk->packed;
     }
-    tq_status status = write_spill(store, store->sorted, store->staged, error);
+    tq_status status = write_spill(store, store->staging, filled, error);
+    store->spilled_raw += store->staged;
     store->staged = 0;
     return status;
 }
 
-/* A page that does not fit the staging is a chunk that is written at once. */
+/* A page that does not fit the staging is a chunk that is written at once; packed if there is memory for that. */
 static tq_status spill_large_page(tqi_store *store, uint32_t part, const uint8_t *page, size_t size, tqi_page_ref *ref,
                                   tq_error *error)
 {
     if (open_chunk(store, part, error))
         return error->status;
+    bool packs = store->packer.compression != TQ_COMPRESSION_NONE;
+    uint8_t *room = packs ? tqi_budget_alloc(store->spec->budget, size) : NULL;
+    size_t packed = room ? tqi_pack(&store->packer, page, size, room) : 0;
     tqi_spill_chunk *chunk = &store->chunks[store->n_written++];
-    chunk->offset = store->spilled;
-    chunk->size = size;
+    *chunk = (tqi_spill_chunk){store->spilled, size, packed ? packed : size, part};
     *ref = (tqi_page_ref){.size = size, .chunk = store->parts[part].chunk};
-    return write_spill(store, page, size, error);
+    tq_status status = write_spill(store, packed ? room : page, chunk->packed, error);
+    store->spilled_raw += size;
+    tqi_budget_free(store->spec->budget, room, size);
+    return status;
 }
 
 static tq_status spill_page(tqi_store *store, uint32_t p, const uint8_t *page, size_t size, tqi_page_ref *ref,
@@ -325,6 +343,7 @@ tq_status tqi_store_seal(tqi_store *store, tq_error *error)
 void tqi_page_buffer_free(tqi_page_buffer *buffer)
 {
     free(buffer->memory);
+    tqi_packer_free(&buffer->packer);
     *buffer = (tqi_page_buffer){0};
 }
 
@@ -345,24 +364,31 @@ static tq_status read_spill(const tqi_store *store, uint64_t offset, uint8_t *by
     return TQ_OK;
 }
 
-/* Have a chunk in buffer. */
+/* Have a chunk in buffer. What is packed is read to behind where the pages go. */
 static tq_status load_chunk(const tqi_store *store, size_t number, tqi_page_buffer *buffer, tq_error *error)
 {
     const tqi_spill_chunk *chunk = &store->chunks[number];
+    bool is_packed = chunk->packed < chunk->size;
 
     if (buffer->store == store && buffer->chunk == number)
         return TQ_OK;
     buffer->store = NULL;
-    if (buffer->capacity < chunk->size) {
+    size_t pages = chunk->size + TQI_KEY_SLACK, needed = pages + (is_packed ? chunk->packed : 0);
+    if (buffer->capacity < needed) {
         free(buffer->memory);
-        buffer->memory = calloc(1, chunk->size + TQI_KEY_SLACK);
-        buffer->capacity = buffer->memory ? chunk->size : 0;
+        buffer->memory = calloc(1, needed);
+        buffer->capacity = buffer->memory ? needed : 0;
         if (!buffer->memory)
-            return tqi_fail_memory(error, chunk->size, "spilled pages");
+            return tqi_fail_memory(error, needed, "spilled pages");
     }
-    tq_status status = read_spill(store, chunk->offset, buffer->memory, chunk->size, error);
+    uint8_t *read = buffer->memory + (is_packed ? pages : 0);
+    tq_status status = read_spill(store, chunk->offset, read, chunk->packed, error);
     if (status)
         return status;
+    buffer->packer.compression = store->spec->spill_compression;
+    if (is_packed && !tqi_unpack(&buffer->packer, read, chunk->packed, buffer->memory, chunk->size))
+        return tqi_fail_at(error, TQ_E_ACCOUNT, store->tmpdir, chunk->offset,
+                           "what stands in the spill file is not what was written: it cannot be unpacked");
     buffer->store = store;
     buffer->chunk = number;
     return TQ_OK;

@@ -3,13 +3,15 @@
  *
  * What is spilled is staged in memory, sorted by partition and written as chunks: pages of one partition, in the order in
  * which they came, that are read back at once. Pages are often a few KiB, of rows in ranges some 100 bytes: read alone,
- * each would take a system call.
+ * each would take a system call, and compressed alone it would hardly become smaller. A chunk is compressed as the job
+ * says, unless that makes it no smaller.
  *
  * After a failure only tqi_store_free is allowed. While pages arrive only the engine touches a store. After
  * tqi_store_seal each partition belongs to one worker at a time, which reads its pages and may drop them. */
 #ifndef TQI_STORE_H
 #define TQI_STORE_H
 
+#include "node/packing.h"
 #include "node/run.h"
 
 typedef struct tqi_page_ref {
@@ -25,6 +27,7 @@ typedef struct tqi_page_ref {
 typedef struct tqi_spill_chunk {
     uint64_t offset; /* in the spill file */
     size_t size;     /* of its pages */
+    size_t packed;   /* of what stands in the file: less than size if it is compressed */
     uint32_t part;
 } tqi_spill_chunk;
 
@@ -43,8 +46,9 @@ typedef struct tqi_store {
     tqi_run *runs;         /* in which several pages lie */
     uint64_t held, bound;  /* bytes of pages in memory, and how many may be (0 = no bound) */
     const char *tmpdir;
-    int spill;        /* -1 until something is spilled */
-    uint64_t spilled; /* bytes written there */
+    int spill;                     /* -1 until something is spilled */
+    uint64_t spilled, spilled_raw; /* bytes written there, and of pages before they were packed */
+    tqi_packer packer;
     tqi_spill_chunk *chunks;
     size_t n_chunks, chunks_capacity, n_written; /* the others are staged */
     uint8_t *staging, *sorted; /* pages on their way to the spill file, as they came, and by partition */
@@ -72,13 +76,14 @@ typedef struct tqi_page_buffer {
     size_t capacity;
     const tqi_store *store; /* whose chunk is in it; NULL: nothing is */
     size_t chunk;
+    tqi_packer packer;
 } tqi_page_buffer;
 
 void tqi_page_buffer_free(tqi_page_buffer *buffer);
 
 /* Page number i of part (0 .. own_partitions - 1), validated. *page stays valid until buffer is used again, and if it
  * was not spilled (tqi_store_keeps_page) until the store drops it. The pages of a part are read fastest in their order.
- * TQ_E_TMPDIR: cannot be read back. TQ_E_ACCOUNT: the page is broken. TQ_E_MEMORY. */
+ * TQ_E_TMPDIR: cannot be read back. TQ_E_ACCOUNT: the page, or its chunk, is broken. TQ_E_MEMORY. */
 tq_status tqi_store_page(const tqi_store *store, uint32_t part, size_t i, tqi_page_buffer *buffer, const uint8_t **page,
                          tq_error *error);
 
