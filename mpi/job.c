@@ -29,6 +29,7 @@ static void fill_spec(tqi_job *job)
                            .reduce = from->reduce,
                            .order = from->order,
                            .limit = from->limit,
+                           .spill_compression = from->spill_compression,
                            .user = from->user,
                            .rank = job->comm->rank,
                            .budget = &job->budget,
@@ -109,6 +110,7 @@ tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *exe
 void tqi_job_free_store(tqi_job *job, tqi_store *store)
 {
     job->spilled += store->spilled;
+    job->spilled_raw += store->spilled_raw;
     tqi_store_free(store);
 }
 
