@@ -20,6 +20,21 @@ if(PKG_CONFIG_FOUND)
   tequio_need(JANSSON_FOUND "jansson" "libjansson-dev")
 endif()
 
+# What compresses spilled pages. Without one of them tequio says so when it is asked to use it. TEQUIO_COMPRESSION: what
+# there is, as names of pkg-config.
+option(TEQUIO_WITH_LZ4 "Compress spilled pages by LZ4, if liblz4 is there (Debian, Ubuntu: liblz4-dev)" ON)
+option(TEQUIO_WITH_ZSTD "Compress spilled pages by Zstandard, if libzstd is there (Debian, Ubuntu: libzstd-dev)" ON)
+set(TEQUIO_COMPRESSION "")
+foreach(library LZ4 ZSTD)
+  string(TOLOWER "lib${library}" module)
+  if(PKG_CONFIG_FOUND AND TEQUIO_WITH_${library})
+    pkg_check_modules(TEQUIO_${library} QUIET IMPORTED_TARGET ${module})
+    if(TEQUIO_${library}_FOUND)
+      list(APPEND TEQUIO_COMPRESSION ${library})
+    endif()
+  endif()
+endforeach()
+
 # Used as headers alone (XXH_INLINE_ALL): nothing of it is needed at run time.
 find_path(XXHASH_INCLUDE_DIR xxhash.h)
 mark_as_advanced(XXHASH_INCLUDE_DIR)

@@ -22,6 +22,11 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/tequio-config-version.cm
 install(FILES "${PROJECT_BINARY_DIR}/tequio-config.cmake" "${PROJECT_BINARY_DIR}/tequio-config-version.cmake"
         DESTINATION "${TEQUIO_CMAKE_DIR}")
 
+set(TEQUIO_PRIVATE_LIBS "")
+foreach(library ${TEQUIO_COMPRESSION})
+  string(APPEND TEQUIO_PRIVATE_LIBS "${TEQUIO_${library}_LDFLAGS} ")
+endforeach()
+string(REPLACE ";" " " TEQUIO_PRIVATE_LIBS "${TEQUIO_PRIVATE_LIBS}-pthread -lm -lrt")
 configure_file(cmake/tequio.pc.in "${PROJECT_BINARY_DIR}/tequio.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/tequio.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 install(FILES hostfiles/localhost DESTINATION "${CMAKE_INSTALL_DOCDIR}/hostfiles")

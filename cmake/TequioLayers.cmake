@@ -22,10 +22,19 @@ function(tequio_layer target folder definitions)
   target_link_libraries(${target} PRIVATE tequio_flags Threads::Threads)
 endfunction()
 
+# tequio_link_compression(TARGET SCOPE): with the libraries that compress, and TEQUIO_HAVE_... for each.
+function(tequio_link_compression target scope)
+  foreach(library ${TEQUIO_COMPRESSION})
+    target_link_libraries(${target} ${scope} PkgConfig::TEQUIO_${library})
+    target_compile_definitions(${target} PRIVATE TEQUIO_HAVE_${library}=1)
+  endforeach()
+endfunction()
+
 # tequio_layers(SUFFIX DEFINITIONS): all three, as tequio_common<SUFFIX> and so on.
 function(tequio_layers suffix definitions)
   tequio_layer(tequio_common${suffix} common "${definitions}")
   tequio_layer(tequio_node${suffix} node "${definitions}" common)
+  tequio_link_compression(tequio_node${suffix} PRIVATE)
   tequio_layer(tequio_mpi${suffix} mpi "${definitions}" node common)
   target_link_libraries(tequio_mpi${suffix} PRIVATE MPI::MPI_C)
 endfunction()

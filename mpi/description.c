@@ -1,5 +1,6 @@
 #include "mpi/description.h"
 
+#include "node/packing.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,17 @@ static const char *wrong_output(const tq_job *job)
     return NULL;
 }
 
+static const char *wrong_compression(const tq_job *job)
+{
+    if ((unsigned)job->spill_compression > TQ_COMPRESSION_ZSTD)
+        return "spill_compression is none of the known ones";
+    if (tqi_packing_built(job->spill_compression))
+        return NULL;
+    return job->spill_compression == TQ_COMPRESSION_LZ4
+               ? "what is spilled cannot be compressed by LZ4: this tequio was built without liblz4"
+               : "what is spilled cannot be compressed by zstd: this tequio was built without libzstd";
+}
+
 const char *tqi_description_wrong(const tq_job *job)
 {
     const char *reason;
@@ -99,5 +111,7 @@ const char *tqi_description_wrong(const tq_job *job)
     if ((unsigned)job->records > TQ_WORDS)
         return "records is none of the known ones";
     reason = wrong_values(job);
+    if (!reason)
+        reason = wrong_compression(job);
     return reason ? reason : wrong_output(job);
 }

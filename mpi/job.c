@@ -29,6 +29,7 @@ static void fill_spec(tqi_job *job)
                            .reduce = from->reduce,
                            .order = from->order,
                            .limit = from->limit,
+                           .spill_compression = from->spill_compression,
                            .user = from->user,
                            .rank = job->comm->rank,
                            .budget = &job->budget,
@@ -104,6 +105,13 @@ tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *exe
     }
     tqi_job_free(job);
     return NULL;
+}
+
+void tqi_job_free_store(tqi_job *job, tqi_store *store)
+{
+    job->spilled += store->spilled;
+    job->spilled_raw += store->spilled_raw;
+    tqi_store_free(store);
 }
 
 static void free_parts(tqi_job *job)
@@ -341,9 +349,8 @@ static tq_status map_and_shuffle(tqi_job *job)
 static void free_shuffle(tqi_job *job)
 {
     job->rounds += job->exchange.rounds;
-    job->spilled += job->store.spilled + job->results.spilled;
     tqi_exchange_free(&job->exchange);
-    tqi_store_free(&job->store);
+    tqi_job_free_store(job, &job->store);
     tqi_pool_trim(&job->pool); /* what comes now needs other memory */
 }
 
@@ -376,7 +383,6 @@ static tq_status order(tqi_job *job)
     if (!status)
         status = take_step(job, "write", tqi_order_end);
     job->rounds += job->exchange.rounds;
-    job->spilled += job->store.spilled;
     tqi_exchange_free(&job->exchange);
     tqi_pool_trim(&job->pool);
     return status;

@@ -160,7 +160,8 @@ struct tqi_job {
     uint64_t merged_mapping, merged_reducing;
     uint64_t merged_early, not_tried; /* records: see tq_stats */
     uint64_t passes;                  /* most over the pages of one partition */
-    uint64_t rounds, spilled, total_rows;
+    uint64_t rounds, total_rows;
+    uint64_t spilled, spilled_raw; /* by stores that are freed */
     uint64_t hottest_bytes;
     uint32_t hottest_partition;
     double cpu_begin_s;
@@ -246,6 +247,9 @@ uint64_t tqi_range_bytes(const tqi_job *job);
 /* A job for description, copied. NULL: no memory. */
 tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *executor, const tq_job *description);
 void tqi_job_free(tqi_job *job);
+
+/* Free one of the job's stores, and keep in mind how much it spilled: only then is all of it written. */
+void tqi_job_free_store(tqi_job *job, tqi_store *store);
 
 /* Run it to its end and make its future final. Collective; the engine. */
 void tqi_job_run(tqi_job *job);

@@ -4,6 +4,9 @@
  *   reduce   store 1/4, results 1/4, tables 1/4, runs 1/16
  *   order    results 1/4, ranges 1/4, runs, queue and round as above
  *   write    ranges 1/4, rows and texts of the ranges under way 1/4
+ *
+ * and 1/16 to stage what is spilled (node/store.c: 1/8 of a store's share, twice), of one store at a time: each is sealed
+ * before the next is filled.
  */
 #include "common/available.h"
 #include "mpi/job.h"

@@ -206,7 +206,7 @@ static void route_part(tqi_work *work, int worker)
             tqi_job_deliver(job, run);
     }
     tqi_store_drop(&job->results, work->part);
-    free(buffer.memory);
+    tqi_page_buffer_free(&buffer);
 }
 
 static void routed(tqi_job *job, tqi_work *work)
@@ -229,7 +229,7 @@ bool tqi_route_step(tqi_job *job, tqi_vote *vote)
 tq_status tqi_order_end(tqi_job *job, tq_error *error)
 {
     tqi_rows_free(&job->splitters);
-    tqi_store_free(&job->results);
+    tqi_job_free_store(job, &job->results);
     job->final = &job->store;
     job->final_spec = &job->order_spec;
     return tqi_store_seal(&job->store, error);

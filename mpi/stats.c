@@ -39,7 +39,8 @@ static rank_report report_of(tqi_job *job)
     }
     getrusage(RUSAGE_SELF, &usage);
     report.stats.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
-    report.stats.spilled_bytes = job->spilled;
+    report.stats.spilled_bytes = job->spilled + job->store.spilled + job->results.spilled;
+    report.stats.spilled_raw_bytes = job->spilled_raw + job->store.spilled_raw + job->results.spilled_raw;
     report.stats.budget_bytes = job->budget.limit;
     report.stats.reduce_passes = job->passes;
     report.stats.cpu_s = tqi_cpu_seconds() - job->cpu_begin_s;

@@ -86,14 +86,14 @@ static tq_status load(const tqi_job *job, uint32_t part, tqi_rows *rows, tq_erro
         status = tqi_store_page(job->final, part, i, &buffer, &page, error);
         if (status)
             break;
-        bool stays = makes_text(job) && page != buffer.memory;
+        bool stays = makes_text(job) && tqi_store_keeps_page(job->final, part, i);
         status = tqi_rows_append_page(rows, &job->spec.result_shape, page, stays);
         if (status == TQ_E_MEMORY)
             tqi_fail(error, status, "no memory for the rows of the result (see --memory)");
         else if (status)
             tqi_fail(error, status, "a page of rows is malformed");
     }
-    free(buffer.memory);
+    tqi_page_buffer_free(&buffer);
     if (!status && job->spec.order != TQ_ORDER_NONE)
         tqi_rows_sort(rows, job->spec.order, &job->spec.result_shape);
     return status;

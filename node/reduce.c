@@ -53,7 +53,7 @@ static tq_status merge_pages(tqi_reducer *reducer, const tqi_store *store, uint3
         if (!status)
             status = tqi_merge_page(&reducer->table, page, &place, account, error);
     }
-    free(buffer.memory);
+    tqi_page_buffer_free(&buffer);
     return status;
 }
 

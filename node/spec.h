@@ -20,6 +20,7 @@ typedef struct tqi_spec {
     tqi_value_shape result_shape; /* of the rows */
     tq_order order;
     uint64_t limit;
+    tq_compression spill_compression; /* one that this build has */
     void *user;
 
     uint32_t partitions;      /* of the whole job */

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STAGING_BYTES = 1 << 20, COPY_BLOCK = 1 << 20 };
+enum { COPY_BLOCK = 1 << 20 };
+enum { MOST_STAGING = 4 << 20, LEAST_STAGING = 64 << 10, CHUNK_BYTES = 64 << 10 };
 
 tq_status tqi_store_init(tqi_store *store, const tqi_spec *spec, uint64_t bound, const char *tmpdir)
 {
@@ -23,11 +24,21 @@ void tqi_store_drop(tqi_store *store, uint32_t p)
     tqi_store_part *part = &store->parts[p];
 
     for (size_t i = 0; i < part->n; i++) {
-        if (!part->pages[i].alone)
+        if (!part->pages[i].memory || !part->pages[i].alone)
             continue;
         tqi_run_free(store->spec, part->pages[i].alone);
         part->pages[i] = (tqi_page_ref){0};
     }
+}
+
+static void close_staging(tqi_store *store)
+{
+    tqi_budget *budget = store->spec ? store->spec->budget : NULL;
+
+    tqi_budget_free(budget, store->staging, store->staging_bytes);
+    tqi_budget_free(budget, store->sorted, store->staging_bytes);
+    store->staging = store->sorted = NULL;
+    tqi_packer_free(&store->packer);
 }
 
 void tqi_store_free(tqi_store *store)
@@ -43,8 +54,8 @@ void tqi_store_free(tqi_store *store)
         tqi_run_free(store->spec, store->runs);
         store->runs = next;
     }
-    if (store->staging)
-        tqi_budget_free(store->spec->budget, store->staging, STAGING_BYTES);
+    free(store->chunks);
+    close_staging(store);
     if (store->spec && store->spill >= 0)
         close(store->spill);
     *store = (tqi_store){.spill = -1};
@@ -72,14 +83,25 @@ static tq_status add_ref(tqi_store *store, const tqi_page_header *header, tqi_pa
     return TQ_OK;
 }
 
+/* Its two buffers come on top of the bound: see mpi/memory.c. */
+static tq_status open_staging(tqi_store *store, tq_error *error)
+{
+    size_t bytes = store->bound / 8 < MOST_STAGING ? (size_t)store->bound / 8 : MOST_STAGING;
+
+    store->staging_bytes = bytes > LEAST_STAGING ? bytes : LEAST_STAGING;
+    store->staging = tqi_budget_force(store->spec->budget, store->staging_bytes);
+    store->sorted = tqi_budget_force(store->spec->budget, store->staging_bytes);
+    store->packer.compression = store->spec->spill_compression;
+    return store->staging && store->sorted ? TQ_OK : tqi_fail_memory(error, 2 * store->staging_bytes, "spilling");
+}
+
 /* A file without a name, so that nothing is left of it however the process ends. */
 static tq_status open_spill(tqi_store *store, tq_error *error)
 {
     char *path = NULL;
 
-    store->staging = tqi_budget_force(store->spec->budget, STAGING_BYTES);
-    if (!store->staging)
-        return tqi_fail_memory(error, STAGING_BYTES, "spilling");
+    if (open_staging(store, error))
+        return error->status;
     store->spill = open(store->tmpdir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (store->spill < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
         if (asprintf(&path, "%s/tequio-spill-XXXXXX", store->tmpdir) < 0)
@@ -112,27 +134,111 @@ static tq_status write_spill(tqi_store *store, const uint8_t *bytes, size_t size
     return TQ_OK;
 }
 
+/* A new chunk, for the next page of a part. */
+static tq_status open_chunk(tqi_store *store, uint32_t part, tq_error *error)
+{
+    if (store->n_chunks == store->chunks_capacity) {
+        size_t capacity = store->chunks_capacity ? 2 * store->chunks_capacity : 64;
+        tqi_spill_chunk *chunks = realloc(store->chunks, capacity * sizeof *chunks);
+
+        if (!chunks)
+            return tqi_fail_memory(error, capacity * sizeof *chunks, "the list of chunks");
+        store->chunks = chunks;
+        store->chunks_capacity = capacity;
+    }
+    store->parts[part].chunk = store->n_chunks;
+    store->chunks[store->n_chunks++] = (tqi_spill_chunk){.part = part};
+    return TQ_OK;
+}
+
+/* Put the staged pages in the order of their parts; pages of one part stay in theirs. part->sorted: where its begin. */
+static void sort_staged(tqi_store *store)
+{
+    size_t place = 0;
+
+    for (uint32_t p = 0; p < store->spec->own_partitions; p++) {
+        store->parts[p].sorted = place;
+        place += store->parts[p].staged;
+    }
+    for (size_t at = 0, size; at < store->staged; at += size) {
+        tqi_page_header header = tqi_page_read_header(store->staging + at);
+        tqi_store_part *part = &store->parts[header.partition - store->spec->first_partition];
+
+        size = TQI_PAGE_HEADER + (size_t)header.payload;
+        memcpy(store->sorted + part->sorted, store->staging + at, size);
+        part->sorted += size;
+    }
+    for (uint32_t p = 0; p < store->spec->own_partitions; p++) {
+        store->parts[p].sorted -= store->parts[p].staged;
+        store->parts[p].staged = 0;
+    }
+}
+
+/* Write the staged pages by chunks, packed into the memory where they were staged. Chunks of one part are filled one after
+ * the other, and so they stand in sorted. */
 static tq_status flush_staging(tqi_store *store, tq_error *error)
 {
-    tq_status status = write_spill(store, store->staging, store->staged, error);
+    size_t filled = 0;
 
+    sort_staged(store);
+    for (; store->n_written < store->n_chunks; store->n_written++) {
+        tqi_spill_chunk *chunk = &store->chunks[store->n_written];
+        tqi_store_part *part = &store->parts[chunk->part];
+        const uint8_t *pages = store->sorted + part->sorted;
+
+        part->sorted += chunk->size;
+        chunk->offset = store->spilled + filled;
+        chunk->packed = tqi_pack(&store->packer, pages, chunk->size, store->staging + filled);
+        if (!chunk->packed) {
+            memcpy(store->staging + filled, pages, chunk->size);
+            chunk->packed = chunk->size;
+        }
+        filled += chunk->packed;
+    }
+    tq_status status = write_spill(store, store->staging, filled, error);
+    store->spilled_raw += store->staged;
     store->staged = 0;
     return status;
 }
 
-static tq_status spill_page(tqi_store *store, const uint8_t *page, size_t size, tqi_page_ref *ref, tq_error *error)
+/* A page that does not fit the staging is a chunk that is written at once; packed if there is memory for that. */
+static tq_status spill_large_page(tqi_store *store, uint32_t part, const uint8_t *page, size_t size, tqi_page_ref *ref,
+                                  tq_error *error)
 {
+    if (open_chunk(store, part, error))
+        return error->status;
+    bool packs = store->packer.compression != TQ_COMPRESSION_NONE;
+    uint8_t *room = packs ? tqi_budget_alloc(store->spec->budget, size) : NULL;
+    size_t packed = room ? tqi_pack(&store->packer, page, size, room) : 0;
+    tqi_spill_chunk *chunk = &store->chunks[store->n_written++];
+    *chunk = (tqi_spill_chunk){store->spilled, size, packed ? packed : size, part};
+    *ref = (tqi_page_ref){.size = size, .chunk = store->parts[part].chunk};
+    tq_status status = write_spill(store, packed ? room : page, chunk->packed, error);
+    store->spilled_raw += size;
+    tqi_budget_free(store->spec->budget, room, size);
+    return status;
+}
+
+static tq_status spill_page(tqi_store *store, uint32_t p, const uint8_t *page, size_t size, tqi_page_ref *ref,
+                            tq_error *error)
+{
+    tqi_store_part *part = &store->parts[p];
     tq_status status = store->staging ? TQ_OK : open_spill(store, error);
 
-    if (!status && store->staged + size > STAGING_BYTES)
+    if (!status && store->staged + size > store->staging_bytes)
         status = flush_staging(store, error);
+    if (!status && size > store->staging_bytes)
+        return spill_large_page(store, p, page, size, ref, error);
+    if (!status && (!part->staged || store->chunks[part->chunk].size + size > CHUNK_BYTES))
+        status = open_chunk(store, p, error);
     if (status)
         return status;
-    *ref = (tqi_page_ref){NULL, store->spilled + store->staged, size, NULL};
-    if (size > STAGING_BYTES)
-        return write_spill(store, page, size, error);
+    tqi_spill_chunk *chunk = &store->chunks[part->chunk];
+    *ref = (tqi_page_ref){.offset = chunk->size, .size = size, .chunk = part->chunk};
     memcpy(store->staging + store->staged, page, size);
     store->staged += size;
+    part->staged += size;
+    chunk->size += size;
     return TQ_OK;
 }
 
@@ -152,11 +258,14 @@ static tq_status note_pages(tqi_store *store, const uint8_t *pages, size_t size,
         if (!tqi_page_header_plausible(&header, store->spec->first_partition, store->spec->own_partitions) ||
             header.payload > left - TQI_PAGE_HEADER)
             return tqi_fail(error, TQ_E_ACCOUNT, "what arrived is not a page of this rank");
-        tqi_page_ref ref = {at, 0, TQI_PAGE_HEADER + (size_t)header.payload, alone};
-        tq_status status = spilling ? spill_page(store, at, ref.size, &ref, error) : TQ_OK;
+        size_t size_of_page = TQI_PAGE_HEADER + (size_t)header.payload;
+        uint32_t part = header.partition - store->spec->first_partition;
+        tqi_page_ref ref = {.memory = at, .size = size_of_page, .alone = alone};
+        tq_status status = spilling ? spill_page(store, part, at, size_of_page, &ref, error) : TQ_OK;
         if (!status && !tqi_fault("lose-page", store->spec->rank))
             status = add_ref(store, &header, ref, error);
-        ref.alone = NULL;
+        if (ref.memory)
+            ref.alone = NULL;
         if (!status && tqi_fault("duplicate-page", store->spec->rank))
             status = add_ref(store, &header, ref, error);
         if (status)
@@ -225,28 +334,63 @@ tq_status tqi_store_copy_pages(tqi_store *store, const uint8_t *pages, size_t si
 
 tq_status tqi_store_seal(tqi_store *store, tq_error *error)
 {
-    return store->staged ? flush_staging(store, error) : TQ_OK;
+    tq_status status = store->staged ? flush_staging(store, error) : TQ_OK;
+
+    close_staging(store);
+    return status;
 }
 
-static tq_status read_back(const tqi_store *store, const tqi_page_ref *ref, tqi_page_buffer *buffer, tq_error *error)
+void tqi_page_buffer_free(tqi_page_buffer *buffer)
 {
-    if (buffer->capacity < ref->size) {
-        free(buffer->memory);
-        buffer->memory = calloc(1, ref->size + TQI_KEY_SLACK);
-        buffer->capacity = buffer->memory ? ref->size : 0;
-        if (!buffer->memory)
-            return tqi_fail_memory(error, ref->size, "a spilled page");
-    }
-    for (size_t done = 0; done < ref->size;) {
-        ssize_t got = pread(store->spill, buffer->memory + done, ref->size - done, (off_t)(ref->offset + done));
+    free(buffer->memory);
+    tqi_packer_free(&buffer->packer);
+    *buffer = (tqi_page_buffer){0};
+}
+
+static tq_status read_spill(const tqi_store *store, uint64_t offset, uint8_t *bytes, size_t size, tq_error *error)
+{
+    while (size > 0) {
+        ssize_t got = pread(store->spill, bytes, size, (off_t)offset);
 
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            return tqi_fail_at(error, TQ_E_TMPDIR, store->tmpdir, ref->offset + done, "cannot read the spill file: %s",
+            return tqi_fail_at(error, TQ_E_TMPDIR, store->tmpdir, offset, "cannot read the spill file: %s",
                                got < 0 ? strerror(errno) : "it is shorter than what was written");
-        done += (size_t)got;
+        bytes += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
     }
+    return TQ_OK;
+}
+
+/* Have a chunk in buffer. What is packed is read to behind where the pages go. */
+static tq_status load_chunk(const tqi_store *store, size_t number, tqi_page_buffer *buffer, tq_error *error)
+{
+    const tqi_spill_chunk *chunk = &store->chunks[number];
+    bool is_packed = chunk->packed < chunk->size;
+
+    if (buffer->store == store && buffer->chunk == number)
+        return TQ_OK;
+    buffer->store = NULL;
+    size_t pages = chunk->size + TQI_KEY_SLACK, needed = pages + (is_packed ? chunk->packed : 0);
+    if (buffer->capacity < needed) {
+        free(buffer->memory);
+        buffer->memory = calloc(1, needed);
+        buffer->capacity = buffer->memory ? needed : 0;
+        if (!buffer->memory)
+            return tqi_fail_memory(error, needed, "spilled pages");
+    }
+    uint8_t *read = buffer->memory + (is_packed ? pages : 0);
+    tq_status status = read_spill(store, chunk->offset, read, chunk->packed, error);
+    if (status)
+        return status;
+    buffer->packer.compression = store->spec->spill_compression;
+    if (is_packed && !tqi_unpack(&buffer->packer, read, chunk->packed, buffer->memory, chunk->size))
+        return tqi_fail_at(error, TQ_E_ACCOUNT, store->tmpdir, chunk->offset,
+                           "what stands in the spill file is not what was written: it cannot be unpacked");
+    buffer->store = store;
+    buffer->chunk = number;
     return TQ_OK;
 }
 
@@ -257,11 +401,11 @@ tq_status tqi_store_page(const tqi_store *store, uint32_t part, size_t i, tqi_pa
     const uint8_t *bytes = ref->memory;
 
     if (!bytes) {
-        tq_status status = read_back(store, ref, buffer, error);
+        tq_status status = load_chunk(store, ref->chunk, buffer, error);
 
         if (status)
             return status;
-        bytes = buffer->memory;
+        bytes = buffer->memory + ref->offset;
     }
     const char *broken = tqi_page_validate(bytes, ref->size);
     if (broken)

@@ -144,6 +144,7 @@ typedef struct tq_job {
     uint64_t memory_bytes; /* budget of this rank; 0 = half of what its host, or its control group, has free, divided among
                             * the ranks there. What does not fit is spilled to tmpdir. */
     const char *tmpdir;    /* NULL = $TMPDIR or /tmp */
+    tq_compression spill_compression; /* of what goes there */
 
     double interval_s;         /* between reports; 0 = 0.5 */
     tq_progress_fn progress;   /* callback(tag, done, not_done, user), on rank 0; may be NULL */
@@ -188,7 +189,8 @@ typedef struct tq_rank_stats {
     uint64_t records[TQ_PHASES];
     uint64_t peak_bytes;    /* resident set, from the operating system */
     uint64_t budget_bytes;  /* memory_bytes, or what was chosen for it */
-    uint64_t spilled_bytes;
+    uint64_t spilled_bytes; /* written to the spill file, */
+    uint64_t spilled_raw_bytes; /* and what that was before it was compressed */
     uint64_t reduce_passes; /* most over the pages of one partition: more than 1 if it did not fit its table */
     double cpu_s;
     int threads;

@@ -101,6 +101,13 @@ typedef enum tq_format {
               * surrogateescape has it, so that no two keys look alike */
 } tq_format;
 
+/* Of what is spilled to a disk. Which of them a build of tequio has depends on the libraries it found. */
+typedef enum tq_compression {
+    TQ_COMPRESSION_NONE,
+    TQ_COMPRESSION_LZ4, /* faster than most disks */
+    TQ_COMPRESSION_ZSTD /* smaller; for slow disks, or small ones */
+} tq_compression;
+
 #ifdef __cplusplus
 }
 #endif
