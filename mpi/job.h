@@ -142,7 +142,7 @@ struct tqi_job {
     tqi_reducer *reducers[TQ_MAX_WORKERS];
     tqi_store *final; /* results, or store: the parts that are written */
     const tqi_spec *final_spec;
-    tqi_rows *scratch[TQ_MAX_WORKERS]; /* of each worker, for the rows of which it makes text */
+    tqi_rows *scratch[TQ_MAX_WORKERS]; /* of each worker, see tqi_scratch_rows */
     tqi_rows *parts;                   /* the rows of each part, if this rank keeps them */
     uint32_t n_parts, next_part;       /* next_part: the first without a task in this phase */
     tqi_rows splitters;
@@ -183,6 +183,9 @@ bool tqi_work_reap(tqi_job *job, void (*done)(tqi_job *job, tqi_work *work));
 
 /* Wait for all tasks and forget them. */
 void tqi_work_abandon(tqi_job *job);
+
+/* Rows in memory that the worker uses again and again; none are in it. NULL: no memory, and the work's error says so. */
+tqi_rows *tqi_scratch_rows(tqi_work *work, int worker);
 
 /* Note an error of this rank, unless there is one already. The phase is filled in by the driver. */
 void tqi_job_fail(tqi_job *job, const tq_error *error);

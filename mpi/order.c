@@ -10,6 +10,8 @@
 
 /* So few rows are not worth spreading: they all go to the first range. */
 static const uint64_t FEW_ROWS = 4096;
+/* What a row takes beside its long bytes: an array that may be twice as long, a copy to sort it, room for its text. */
+enum { ROW_BYTES = 5 * sizeof(tqi_entry) };
 enum { RANGES_PER_WORKER = 32, MOST_RANGES = 1 << 16 };
 
 bool tqi_order_needed(const tqi_job *job)
@@ -34,7 +36,7 @@ static tq_status count_rows(tqi_job *job, uint64_t *bytes, tq_error *error)
  * of them fits what may be sorted at once. */
 static uint32_t ranges_per_rank(const tqi_job *job, uint64_t bytes)
 {
-    uint64_t memory = job->total_rows * sizeof(tqi_entry) + bytes, ranks = (uint64_t)job->comm->size;
+    uint64_t memory = job->total_rows * ROW_BYTES + 2 * bytes, ranks = (uint64_t)job->comm->size;
     uint64_t each = memory / ranks / job->range_bytes + 1, least = RANGES_PER_WORKER * job->all_workers / ranks + 1;
 
     each = each < least ? least : each;
@@ -169,42 +171,48 @@ tq_status tqi_order_start(tqi_job *job, tq_error *error)
     return status ? tqi_fail_memory(error, 0, "ordering the rows") : TQ_OK;
 }
 
-/* The rows of one page on their way. Without an order they stay in their partition, in the order that they have. */
-static tq_status route_page(tqi_work *work, const uint8_t *page, tqi_run **run)
+/* Rows on their way. Without an order they stay in their partition, in the order that they have. */
+static void route_rows(tqi_work *work, tqi_rows *rows)
 {
     tqi_job *job = work->job;
-    uint32_t partition = tqi_page_read_header(page).partition;
-    tqi_rows rows;
+    uint32_t partition = job->spec.first_partition + work->part;
+    tqi_run *run = NULL;
+    tq_status status = TQ_OK;
 
-    tqi_rows_init(&rows, &job->budget);
-    tq_status status = tqi_rows_append_page(&rows, &job->spec.result_shape, page, true);
-    if (!status && job->spec.order != TQ_ORDER_NONE)
-        status = tqi_order_route(&job->order_spec, &rows, &job->splitters, &work->account, run);
-    else if (!status)
-        status = tqi_run_build_one(&job->spec, &job->spec.result_shape, partition, rows.entries, rows.n, &work->account,
-                                   run);
-    tqi_rows_free(&rows);
-    return status;
+    if (job->spec.order != TQ_ORDER_NONE)
+        status = tqi_order_route(&job->order_spec, rows, &job->splitters, &work->account, &run);
+    else if (rows->n > 0)
+        status = tqi_run_build_one(&job->spec, &job->spec.result_shape, partition, rows->entries, rows->n,
+                                   &work->account, &run);
+    if (status)
+        tqi_fail(&work->error, TQ_E_MEMORY, "no memory to order the rows (see --memory)");
+    else if (run)
+        tqi_job_deliver(job, run);
+    tqi_rows_clear(rows);
 }
 
+/* Many rows at a time, so that there are some for each range, but not more than may be sorted at once. */
 static void route_part(tqi_work *work, int worker)
 {
     tqi_job *job = work->job;
+    tqi_rows *rows = tqi_scratch_rows(work, worker);
+    size_t most = (size_t)(job->range_bytes / ROW_BYTES);
     tqi_page_buffer buffer = {0};
 
-    (void)worker;
-    for (size_t i = 0; i < job->results.parts[work->part].n && !work->error.status; i++) {
+    for (size_t i = 0; rows && i < job->results.parts[work->part].n && !work->error.status; i++) {
         const uint8_t *page;
-        tqi_run *run = NULL;
+        bool stays = tqi_store_keeps_page(&job->results, work->part, i);
 
         if (atomic_load_explicit(&job->stop, memory_order_relaxed) ||
             tqi_store_page(&job->results, work->part, i, &buffer, &page, &work->error))
             break;
-        if (route_page(work, page, &run))
+        if (tqi_rows_append_page(rows, &job->spec.result_shape, page, stays))
             tqi_fail(&work->error, TQ_E_MEMORY, "no memory to order the rows (see --memory)");
-        else if (run)
-            tqi_job_deliver(job, run);
+        else if (rows->n >= most)
+            route_rows(work, rows);
     }
+    if (rows && !work->error.status)
+        route_rows(work, rows);
     tqi_store_drop(&job->results, work->part);
     tqi_page_buffer_free(&buffer);
 }

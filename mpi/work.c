@@ -114,6 +114,22 @@ void tqi_work_abandon(tqi_job *job)
             retire(job, job->works[i]);
 }
 
+tqi_rows *tqi_scratch_rows(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+
+    if (!job->scratch[worker]) {
+        job->scratch[worker] = calloc(1, sizeof(tqi_rows));
+        if (job->scratch[worker])
+            tqi_rows_init(job->scratch[worker], &job->budget);
+        else
+            tqi_fail_memory(&work->error, sizeof(tqi_rows), "rows");
+    }
+    if (job->scratch[worker])
+        tqi_rows_clear(job->scratch[worker]);
+    return job->scratch[worker];
+}
+
 void tqi_job_wake(void *owner)
 {
     tqi_job *job = owner;

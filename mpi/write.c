@@ -105,28 +105,11 @@ static void count_rows(const tqi_job *job, const tqi_rows *rows, size_t from, si
         tqi_account_entry(&job->spec, &job->spec.result_shape, &rows->entries[i], account);
 }
 
-/* The rows of a part whose text is made: in memory that the worker uses again and again. */
-static tqi_rows *scratch_of(tqi_work *work, int worker)
-{
-    tqi_job *job = work->job;
-
-    if (!job->scratch[worker]) {
-        job->scratch[worker] = calloc(1, sizeof(tqi_rows));
-        if (job->scratch[worker])
-            tqi_rows_init(job->scratch[worker], &job->budget);
-        else
-            tqi_fail_memory(&work->error, sizeof(tqi_rows), "rows");
-    }
-    if (job->scratch[worker])
-        tqi_rows_clear(job->scratch[worker]);
-    return job->scratch[worker];
-}
-
 /* Load a part, give up what is behind the limit, and make its text, or keep it. */
 static void write_rows(tqi_work *work, int worker)
 {
     tqi_job *job = work->job;
-    tqi_rows *rows = makes_text(job) ? scratch_of(work, worker) : &job->parts[work->part];
+    tqi_rows *rows = makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
     const tq_job *asked = &job->description;
     tqi_format format = {asked->format, asked->raw_text, asked->key_name, asked->value_name};
 

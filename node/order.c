@@ -126,7 +126,7 @@ tq_status tqi_order_route(const tqi_spec *spec, const tqi_rows *rows, const tqi_
     *run = NULL;
     if (rows->n == 0)
         return TQ_OK;
-    range = tqi_budget_alloc(spec->budget, rows->n * sizeof *range);
+    range = tqi_budget_force(spec->budget, rows->n * sizeof *range); /* of a page: it has to go on */
     tq_status status = tqi_run_builder_init(&builder, spec, &spec->result_shape, 0, spec->partitions);
     if (!range || status) {
         status = TQ_E_MEMORY;
