@@ -25,7 +25,7 @@ static const option_row table[] = {
      "TEQUIO_SPLIT_SIZE", 1, 0},
     {"round-bytes", 0, "SIZE", OPTION_SIZE, AT(round_bytes), NULL, "most bytes a rank sends at a time (8M)",
      "TEQUIO_ROUND_BYTES", 1, 0},
-    {"memory", 0, "SIZE", OPTION_SIZE, AT(memory_bytes), NULL, "most memory of a rank (its share of half of what is free)", "TEQUIO_MEMORY", 1,
+    {"memory", 0, "SIZE", OPTION_SIZE, AT(memory_bytes), NULL, "most memory of a rank (half of the free / ranks)", "TEQUIO_MEMORY", 1,
      0},
     {"tmpdir", 0, "DIR", OPTION_STRING, AT(tmpdir), NULL, "for what does not fit in memory ($TMPDIR or /tmp)",
      "TEQUIO_TMPDIR", 0, 0},

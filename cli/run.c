@@ -4,6 +4,7 @@
 #include "cli/pump.h"
 #include "cli/signals.h"
 #include "cli/stats.h"
+#include "cli/units.h"
 #include "cli/world.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -15,6 +16,8 @@
 
 /* Between looks at the signal flag. Rank 0 is told of a signal to the run like the others, and cancels for all. */
 static const double look_s = 0.05, look_other_s = 0.25;
+/* What is worth a word at the end: a run of so many seconds, a rank or a partition with so many times the mean. */
+static const double notable_run_s = 2, notable_load = 1.25, notable_heat = 4;
 
 typedef struct run {
     jobs_context context; /* first: the job's user pointer, for its own functions and for our callback */
@@ -158,6 +161,26 @@ static void write_stats(const run *r, const tq_future *future, tq_error *error)
     error->status = cli_stats_write(r->options, r->cluster, stats, error->message, sizeof error->message);
 }
 
+/* At the end of a run of some length: who had more to do than others, and where it came from. */
+static void say_skew(const run *r, const tq_future *future)
+{
+    const tq_stats *stats = tq_job_stats(future);
+    uint64_t bytes = 0;
+    char hottest[32];
+
+    if (r->options->quiet || stats == NULL || stats->seconds < notable_run_s || stats->partitions == 0)
+        return;
+    for (int i = 0; i < stats->ranks; i++)
+        bytes += stats->rank[i].bytes[TQ_PHASE_SHUFFLE];
+    double hot = bytes ? (double)stats->hottest_bytes * (double)stats->partitions / (double)bytes : 1;
+    if (stats->ranks > 1 && stats->load_max_over_mean >= notable_load)
+        fprintf(stderr, "tequio: rank %d had %.1f times the mean to reduce\n", stats->load_max_rank,
+                stats->load_max_over_mean);
+    if (hot >= notable_heat)
+        fprintf(stderr, "tequio: partition %d, on rank %d, is hot: %s, %.1f times the mean\n", stats->hottest_partition,
+                stats->hottest_rank, cli_bytes(stats->hottest_bytes, hottest, sizeof hottest), hot);
+}
+
 static void run_job(run *r, tq_error *error)
 {
     tq_job job = TQ_JOB_INIT;
@@ -172,6 +195,8 @@ static void run_job(run *r, tq_error *error)
     if (error->status != status) /* there is no more to know: a future without memory, say */
         *error = (tq_error){.status = status, .rank = -1};
     write_stats(r, future, error);
+    if (error->status == TQ_OK)
+        say_skew(r, future);
     tq_future_release(future); /* no callback runs after this */
 }
 

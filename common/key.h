@@ -51,8 +51,8 @@ static inline uint64_t tqi_hash_short(uint64_t word0, uint64_t word1)
     return tqi_hash_finish(word0 * TQI_HASH_0 + word1 * TQI_HASH_1);
 }
 
-/* 17 to 32 bytes: the first and the last 16 of them. Of 24 bytes two words are the same, and their products could cancel
- * each other: so one is turned. */
+/* 17 to 32 bytes: the first and the last 16 of them. These overlap in whole bytes, and where a bit stood in the same place of
+ * two words its products could cancel each other: so one is turned by a number of bits that is not of whole bytes. */
 static inline uint64_t tqi_hash_medium(const char *data, size_t size)
 {
     uint64_t first[2], last[2];
@@ -60,7 +60,7 @@ static inline uint64_t tqi_hash_medium(const char *data, size_t size)
     memcpy(first, data, sizeof first);
     memcpy(last, data + size - sizeof last, sizeof last);
     return tqi_hash_finish(first[0] * TQI_HASH_0 + first[1] * TQI_HASH_1 +
-                           (last[0] >> 32 | last[0] << 32) * TQI_HASH_2 + last[1] * TQI_HASH_3 + size * TQI_HASH_SIZE);
+                           (last[0] >> 29 | last[0] << 35) * TQI_HASH_2 + last[1] * TQI_HASH_3 + size * TQI_HASH_SIZE);
 }
 
 static inline uint64_t tqi_hash_large(const char *data, size_t size)

@@ -130,14 +130,49 @@ static inline void put_evicted(tq_emitter *emitter, const tqi_evicted *evicted)
         put_sum(emitter, key, tqi_hash_short(key->word[0], key->word[1]), evicted->value);
 }
 
+static inline void put_evicted32(tq_emitter *emitter, const tqi_evicted32 *evicted)
+{
+    const char *bytes = (const char *)evicted->word;
+
+    if (evicted->size == 0)
+        return;
+    tqi_key key = tqi_key_borrow_long(bytes, evicted->size);
+    put_sum(emitter, &key, tqi_hash_medium(bytes, evicted->size), evicted->value);
+}
+
+/* Whether a key of 17 to 32 bytes belongs into the front: then its padded words. */
+static bool load_medium(const tqi_key *key, uint64_t hash, tqi_key32 *loaded)
+{
+    const char *bytes = (const char *)(uintptr_t)key->word[1];
+
+    if (key->size <= TQI_KEY_INLINE || key->size > TQI_KEY_MEDIUM || bytes[key->size - 1] == 0)
+        return false;
+    *loaded = (tqi_key32){.hash = hash};
+    memcpy(loaded->word, bytes, key->size);
+    return true;
+}
+
+static void add_medium(tq_emitter *emitter, const tqi_key32 *key, uint64_t number)
+{
+    tqi_evicted32 evicted;
+
+    if (tqi_front_add32(&emitter->front, key, number, &evicted))
+        emitter->merged_early++;
+    else
+        put_evicted32(emitter, &evicted);
+}
+
 /* Into the front, if it is a key for it, or past it. */
 static inline void add_sum(tq_emitter *emitter, const tqi_key *key, uint64_t hash, uint64_t number)
 {
     tqi_front *front = &emitter->front;
     unsigned class = tqi_front_class(key);
     tqi_evicted evicted;
+    tqi_key32 medium;
 
-    if (class == 2)
+    if (class == 2 && load_medium(key, hash, &medium))
+        add_medium(emitter, &medium, number);
+    else if (class == 2)
         put_sum(emitter, key, hash, number);
     else if (class == 0 ? tqi_front_add8(front, &(tqi_key8){key->word[0], hash}, number, &evicted)
                         : tqi_front_add16(front, &(tqi_key16){key->word[0], key->word[1], hash}, number, &evicted))
@@ -167,9 +202,12 @@ static tq_status pour(tq_emitter *emitter)
 tq_status tqi_emitter_finish(tq_emitter *emitter)
 {
     tqi_evicted evicted;
+    tqi_evicted32 evicted32;
 
     for (size_t next = 0; !emitter->status && tqi_front_drain(&emitter->front, &next, &evicted);)
         put_evicted(emitter, &evicted);
+    for (size_t next = 0; !emitter->status && tqi_front_drain32(&emitter->front, &next, &evicted32);)
+        put_evicted32(emitter, &evicted32);
     tqi_front_free(&emitter->front, emitter->spec->budget);
     if (emitter->has_table && !emitter->status)
         pour(emitter);
@@ -326,8 +364,10 @@ static tq_status emit_sums(tq_emitter *emitter, const tq_slice *keys, size_t n, 
     emitter->emitted.records += n;
     emitter->emitted.weight += n * value;
     emitter->emitted.check += batch->hashes * value;
-    emitter->merged_early += n - batch->n_others - batch->n_evicted;
+    emitter->merged_early += n - batch->n_others - batch->n_evicted - batch->n_evicted32;
     put_all(emitter, batch->evicted, batch->n_evicted);
+    for (size_t i = 0; i < batch->n_evicted32 && !emitter->status; i++)
+        put_evicted32(emitter, &batch->evicted32[i]);
     put_others(emitter, keys, value);
     return emitter->status;
 }

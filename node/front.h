@@ -5,8 +5,8 @@
  * with the least sum, which moves on: the three largest sums stay, and the fourth place sees whether one comes that is
  * larger. Now and then another place is taken, so that keys that were hot once do not stay for ever.
  *
- * Keys of 1 to 8 and of 9 to 16 bytes have lines of their own; a key whose last byte is 0 is not held here, so that the
- * padded words of the others tell their size. 0 is no key.
+ * Keys of 1 to 8, of 9 to 16 and of 17 to 32 bytes have lines of their own; a key whose last byte is 0 is not held here, so
+ * that the padded words of the others tell their size. 0 is no key.
  *
  * One thread at a time. */
 #ifndef TQI_FRONT_H
@@ -30,7 +30,12 @@ typedef struct tqi_line16 {
     uint64_t value[TQI_FRONT_WAYS];
 } tqi_line16;
 
-/* A short key and its hash, from a batch. */
+typedef struct tqi_line32 {
+    uint64_t word[4][TQI_FRONT_WAYS]; /* first, second, third and fourth words */
+    uint64_t value[TQI_FRONT_WAYS];
+} tqi_line32;
+
+/* A key and its hash, from a batch. */
 typedef struct tqi_key8 {
     uint64_t word, hash;
 } tqi_key8;
@@ -38,6 +43,10 @@ typedef struct tqi_key8 {
 typedef struct tqi_key16 {
     uint64_t word0, word1, hash;
 } tqi_key16;
+
+typedef struct tqi_key32 {
+    uint64_t word[4], hash;
+} tqi_key32;
 
 enum { TQI_FRONT_BATCH = 256 }; /* few enough to stay in the L1 cache */
 
@@ -49,14 +58,24 @@ typedef struct tqi_evicted {
     uint64_t value;
 } tqi_evicted;
 
+/* The same of 17 to 32 bytes. */
+typedef struct tqi_evicted32 {
+    uint64_t word[4];
+    uint64_t value;
+    size_t size;
+} tqi_evicted32;
+
 /* What became of a batch of keys, with room for the work on it. */
 typedef struct tqi_batch {
-    uint64_t hashes;  /* the sum of the hashes of all keys but the others, modulo 2^64 */
-    size_t n_evicted; /* these moved on, */
-    size_t n_others;  /* and these are not for the front: their numbers */
+    uint64_t hashes;               /* the sum of the hashes of all keys but the others, modulo 2^64 */
+    size_t n_evicted, n_evicted32; /* these moved on, */
+    size_t n_others;               /* and these are not for the front: their numbers */
     tqi_evicted evicted[TQI_FRONT_BATCH];
     uint32_t others[TQI_FRONT_BATCH + 8];
-    uint32_t small[TQI_FRONT_BATCH + 8], large[TQI_FRONT_BATCH + 8]; /* numbers of keys of up to 8, up to 16 bytes */
+    tqi_evicted32 evicted32[TQI_FRONT_BATCH];
+    uint32_t small[TQI_FRONT_BATCH + 8], large[TQI_FRONT_BATCH + 8]; /* numbers of keys of up to 8, up to 16, */
+    uint32_t medium[TQI_FRONT_BATCH + 8];                            /* and up to 32 bytes */
+    tqi_key32 missed32[TQI_FRONT_BATCH];
     tqi_key8 missed8[TQI_FRONT_BATCH];
     tqi_key16 missed16[TQI_FRONT_BATCH];
 } tqi_batch;
@@ -73,7 +92,8 @@ struct tqi_front {
     const tqi_front_kernel *kernel;
     tqi_line8 *lines8; /* NULL: there is no front */
     tqi_line16 *lines16;
-    unsigned shift8, shift16; /* of a hash, to the number of its line */
+    tqi_line32 *lines32;
+    unsigned shift8, shift16, shift32; /* of a hash, to the number of its line */
     char *memory;
     size_t bytes;     /* of memory */
     uint64_t entered; /* keys that took a place */
@@ -87,9 +107,12 @@ void tqi_front_free(tqi_front *front, tqi_budget *budget);
 bool tqi_front_add8(tqi_front *front, const tqi_key8 *key, uint64_t value, tqi_evicted *evicted);
 bool tqi_front_add16(tqi_front *front, const tqi_key16 *key, uint64_t value, tqi_evicted *evicted);
 
-/* Take out one of the keys that are left; false when there is none. Costs as much as the front is large at the end, not
+bool tqi_front_add32(tqi_front *front, const tqi_key32 *key, uint64_t value, tqi_evicted32 *evicted);
+
+/* Take out one of the keys of up to 16 bytes, or of the others, that are left; false when there is none. Costs as much as the front is large at the end, not
  * each time: *next is 0 at first, and belongs to it. */
 bool tqi_front_drain(tqi_front *front, size_t *next, tqi_evicted *evicted);
+bool tqi_front_drain32(tqi_front *front, size_t *next, tqi_evicted32 *evicted);
 
 /* The kernels: the portable one first, the best for this CPU last. */
 const tqi_front_kernel *tqi_front_kernels(size_t *n);

@@ -199,6 +199,7 @@ typedef struct tq_stats {
     double seconds;
     uint64_t files, splits, input_bytes, rows, output_bytes;
     uint64_t rounds;         /* of the shuffle */
+    uint64_t partitions;     /* on all ranks */
     tq_account emitted;      /* by the mappers */
     tq_account flushed;      /* left the workers' tables as pages */
     tq_account shuffled;     /* arrived at their partitions */
