@@ -131,7 +131,8 @@ def predict(name, ranks, order):
     levels, reached = 1, CHILDREN + 1
     while reached < ranks:
         levels, reached = levels + 1, reached * CHILDREN + 1
-    tree = 2 * levels * (min(CHILDREN, ranks - 1) * o + hop)
+    inner = min(CHILDREN, math.ceil(max(0, ranks - 1 - CHILDREN) / CHILDREN))  # children of rank 0 with their own
+    tree = 2 * ((min(CHILDREN, ranks - 1) + inner) * o + levels * hop)
     # A statement of each and a decision to each; the rest in which a rank hears it is as long as the wait before.
     decision = 1.5 * 2 * ((ranks - 1) * o + hop)
     words = SPLITS * SPLIT_BYTES // WORD
