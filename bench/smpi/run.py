@@ -27,7 +27,7 @@ CHILDREN = 64  # of a rank in the flat tree of mpi/comm.c
 PARTS, PAGE = 4, 24  # of a rank at least; bytes of a header
 RANGES = 9  # of a rank, when the result is ordered: mpi/order.c, ranges_per_rank
 # Agreements, sums and so on, one after the other.
-TREES = {"reduce": 5, "order": 7, "write": 10}
+TREES = {"plan": 8, "reduce": 5, "order": 7, "write": 10}
 
 WRAPPED = ("sum", "max", "sum_before", "agree", "broadcast")  # timed in libnbc.c
 
@@ -148,13 +148,16 @@ def predict(name, ranks, order):
     last_requests = ranks * 2 * 2 * o  # for a share, and for the answer that there is none
     ordering = TREES["order"] * tree + 2 * decision + counts["order"] + everybody + 3 * linear
     rounds = ["map"] if order == "none" else ["map", "order"]
-    return {
-        "tree_s": tree, "counts_s": sum(counts[r] for r in rounds) / len(rounds), "data_s": data,
-        "requests": (shares(SPLITS * ranks, ranks) + ranks) * (ranks - 1) / ranks,
-        "flushed": keys * ranks, "shuffle_bytes": page_bytes * ranks,
+    phases = {
         "map_s": (SPLITS + 0.5) * split + last_requests + decision + counts["map"] + data,
         "reduce_s": TREES["reduce"] * tree + decision,
         "write_s": TREES["write"] * tree + decision + texts * (ranks - 1) * o + (ordering if order != "none" else 0),
+    }
+    return {
+        "total_s": sum(phases.values()) + TREES["plan"] * tree, **phases,
+        "tree_s": tree, "counts_s": sum(counts[r] for r in rounds) / len(rounds), "data_s": data,
+        "requests": (shares(SPLITS * ranks, ranks) + ranks) * (ranks - 1) / ranks,
+        "flushed": keys * ranks, "shuffle_bytes": page_bytes * ranks,
     }
 
 
@@ -165,7 +168,7 @@ def mean(found, kind):
 def show(name, ranks, found, order):
     told = predict(name, ranks, order)
     seen = {**found, **{f"{kind}_s": mean(found, kind) for kind in ("tree", "counts", "data")},
-            "requests": found["request"]["messages"]}
+            "total_s": found["seconds"], "requests": found["request"]["messages"]}
     print(f"{name} {ranks}: {found['seconds'] * 1e3:.1f} ms, {found['rounds']:.0f} rounds, "
           f"{found['tree']['calls']:.0f} trees, the longest {found['tree']['longest_s'] * 1e3:.2f} ms")
     for what, value in told.items():
