@@ -41,7 +41,11 @@ unsigned tqi_comm_longest_rest_us(const tqi_comm *comm)
 
 void tqi_comm_pause(const tqi_comm *comm, unsigned *rest_us)
 {
-    *rest_us = *rest_us ? at_most(2 * *rest_us, tqi_comm_longest_rest_us(comm)) : tqi_comm_first_rest_us(comm);
+    /* Steps that all take one after the other wait for whoever rests longest: with rests as long as the wait so far each
+     * step takes longer than the one before. Where ranks share a core they pay for that, rather than for looking. */
+    unsigned more = comm->crowd > 1 ? *rest_us : *rest_us / 8;
+
+    *rest_us = *rest_us ? at_most(*rest_us + more, tqi_comm_longest_rest_us(comm)) : tqi_comm_first_rest_us(comm);
     struct timespec pause = {0, *rest_us * 1000L};
     nanosleep(&pause, NULL);
 }

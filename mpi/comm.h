@@ -3,8 +3,8 @@
  * functions calls MPI.
  *
  * A look at MPI with the sleep before it costs some 20 us, in a virtual machine 40: a thousand a second are 4 % of a core,
- * and with 32 ranks a core all of it. So a sleep doubles with the time that was waited already, and all bounds grow with
- * the number of ranks that share a core.
+ * and with 32 ranks a core all of it. So a sleep grows with the time that was waited already, to an eighth of it, or
+ * all of it where ranks share a core, and all bounds grow with the number of ranks that share a core.
  *
  * Only the engine (the thread that runs the cluster's jobs) may call anything here. All but tqi_mpi_check, tqi_comm_await,
  * tqi_comm_wait, tqi_comm_pause and tqi_comm_poll are collective over the cluster. */

@@ -1,9 +1,7 @@
 /* The non-blocking collectives that tequio uses, as Open MPI 4.1's libnbc sends them by default: a schedule of sends
  * and receives, in rounds, that goes on when MPI is called and not in between.
  *
- *     MPI_Iallreduce                 a binomial tree to rank 0, and one back
  *     MPI_Ibcast                     a binomial tree (libnbc takes a chain from 64 KiB on; here it is always the tree)
- *     MPI_Iexscan                    a chain
  *     MPI_Igather(v), MPI_Iscatter   rank 0 and every other rank
  *     MPI_Ialltoall(v)               everybody and everybody, at once; without messages of no bytes in the latter
  *
@@ -15,15 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_RANKS = 4096, LAST_TAG = 30000 };
+/* Tags behind tequio's own (mpi/comm.h), which it uses on the same communicator. */
+enum { MOST_RANKS = 4096, FIRST_TAG = 100, TAGS = 30000 };
 
 /* ---- Counting ---- */
 
 typedef enum kind {
-    VOTE,
-    AGREE,
-    SUM,
-    EXSCAN,
+    TREE, /* not messages: what tqi_comm_sum and the like take as a whole */
+    BROADCAST,
+    UP,
+    DOWN,
+    STATEMENT,
+    DECISION,
     BCAST,
     GATHER,
     GATHERV,
@@ -39,15 +40,19 @@ typedef enum kind {
     KINDS
 } kind;
 
-static const char *const names[KINDS] = {"vote",    "agree",    "sum",    "exscan",  "bcast",   "gather",
-                                         "gatherv", "scatter",  "counts", "data",    "request", "share",
-                                         "chunk",   "progress", "text",   "farewell"};
+static const char *const names[KINDS] = {"tree",   "broadcast", "up",      "down",   "statement", "decision",
+                                         "bcast",  "gather",    "gatherv", "scatter", "counts",    "data",
+                                         "request", "share",    "chunk",   "progress", "text",     "farewell"};
 
 static struct {
     unsigned long long calls; /* collectives: by rank 0 */
     unsigned long long messages, bytes;
     double waited_s, longest_s; /* by rank 0 */
+    unsigned long long noticed; /* messages between rank 0 and another that were probed for, and how late that was */
+    double late_s, latest_s;
 } totals[KINDS];
+
+static double sent_at[KINDS][MOST_RANKS]; /* the newest one, to or from this rank; 0: noticed already */
 
 static int ranks;
 
@@ -62,9 +67,35 @@ static int world_rank(void)
 void tqs_report(FILE *to)
 {
     for (int k = 0; k < KINDS; k++)
-        if (totals[k].messages)
-            fprintf(to, "kind %s calls %llu messages %llu bytes %llu waited_s %.9f longest_s %.9f\n", names[k],
-                    totals[k].calls, totals[k].messages, totals[k].bytes, totals[k].waited_s, totals[k].longest_s);
+        if (totals[k].messages || totals[k].calls)
+            fprintf(to,
+                    "kind %s calls %llu messages %llu bytes %llu waited_s %.9f longest_s %.9f noticed %llu late_s %.9f "
+                    "latest_s %.9f\n",
+                    names[k], totals[k].calls, totals[k].messages, totals[k].bytes, totals[k].waited_s,
+                    totals[k].longest_s, totals[k].noticed, totals[k].late_s, totals[k].latest_s);
+}
+
+static void count_call(kind what, double begun)
+{
+    double waited = MPI_Wtime() - begun;
+
+    totals[what].calls++;
+    totals[what].waited_s += waited;
+    if (waited > totals[what].longest_s)
+        totals[what].longest_s = waited;
+}
+
+static void notice(kind what, int peer)
+{
+    double late = MPI_Wtime() - sent_at[what][peer];
+
+    if (sent_at[what][peer] <= 0)
+        return;
+    sent_at[what][peer] = 0;
+    totals[what].noticed++;
+    totals[what].late_s += late;
+    if (late > totals[what].latest_s)
+        totals[what].latest_s = late;
 }
 
 static void count_message(kind what, int count, MPI_Datatype type)
@@ -78,12 +109,11 @@ static void count_message(kind what, int count, MPI_Datatype type)
 
 /* ---- Schedules ---- */
 
-typedef enum action_kind { SEND, RECEIVE, COMBINE, BARRIER } action_kind;
+typedef enum action_kind { SEND, RECEIVE, BARRIER } action_kind;
 
 typedef struct action {
     action_kind kind;
     void *bytes;
-    const void *from; /* COMBINE: into bytes */
     int count, peer;
     MPI_Datatype type;
 } action;
@@ -93,29 +123,26 @@ typedef struct schedule {
     kind what;
     int rank, tag;
     MPI_Comm comm;
-    MPI_Op op;
     double begun;
     action *actions;
     size_t n, capacity, at;
     MPI_Request *requests;
     size_t n_requests;
-    void *scratch[2];
 } schedule;
 
 static schedule *under_way[MOST_RANKS];
 static int sequence[MOST_RANKS];
 
-static schedule *schedule_new(kind what, MPI_Comm comm, MPI_Op op)
+static schedule *schedule_new(kind what, MPI_Comm comm)
 {
     schedule *made = calloc(1, sizeof *made);
 
     made->what = what;
     made->comm = comm;
-    made->op = op;
     made->begun = MPI_Wtime();
     made->rank = world_rank();
     MPI_Comm_size(comm, &ranks);
-    made->tag = 1 + sequence[made->rank]++ % LAST_TAG;
+    made->tag = FIRST_TAG + sequence[made->rank]++ % TAGS;
     return made;
 }
 
@@ -130,17 +157,12 @@ static void add(schedule *to, action what)
 
 static void send_to(schedule *to, const void *bytes, int count, MPI_Datatype type, int peer)
 {
-    add(to, (action){SEND, (void *)bytes, NULL, count, peer, type});
+    add(to, (action){SEND, (void *)bytes, count, peer, type});
 }
 
 static void receive_from(schedule *to, void *bytes, int count, MPI_Datatype type, int peer)
 {
-    add(to, (action){RECEIVE, bytes, NULL, count, peer, type});
-}
-
-static void combine(schedule *to, const void *from, void *into, int count, MPI_Datatype type)
-{
-    add(to, (action){COMBINE, into, from, count, 0, type});
+    add(to, (action){RECEIVE, bytes, count, peer, type});
 }
 
 static void barrier(schedule *to)
@@ -154,10 +176,6 @@ static void start_round(schedule *of)
     for (; of->at < of->n && of->actions[of->at].kind != BARRIER; of->at++) {
         const action *now = &of->actions[of->at];
 
-        if (now->kind == COMBINE) {
-            MPI_Reduce_local(now->from, now->bytes, now->count, now->type, of->op);
-            continue;
-        }
         MPI_Request *request = &of->requests[of->n_requests++];
         if (now->kind == RECEIVE) {
             MPI_Irecv(now->bytes, now->count, now->type, now->peer, of->tag, of->comm, request);
@@ -195,18 +213,10 @@ static void finish(schedule *of)
     while (*link != of)
         link = &(*link)->next;
     *link = of->next;
-    if (of->rank == 0) {
-        double waited = MPI_Wtime() - of->begun;
-
-        totals[of->what].calls++;
-        totals[of->what].waited_s += waited;
-        if (waited > totals[of->what].longest_s)
-            totals[of->what].longest_s = waited;
-    }
+    if (of->rank == 0)
+        count_call(of->what, of->begun);
     free(of->actions);
     free(of->requests);
-    free(of->scratch[0]);
-    free(of->scratch[1]);
     free(of);
 }
 
@@ -242,21 +252,41 @@ int tqs_test(MPI_Request *request, int *done, MPI_Status *status)
         return MPI_SUCCESS;
     }
     progress(rank);
+    if (*request == MPI_REQUEST_NULL) { /* SMPI says nothing of such a request if no status is asked for */
+        *done = 1;
+        return MPI_SUCCESS;
+    }
     return PMPI_Test(request, done, status);
 }
 
+static const kind kinds[] = {[TQI_TAG_REQUEST] = REQUEST,
+                             [TQI_TAG_SHARE] = SHARE,
+                             [TQI_TAG_CHUNK] = CHUNK,
+                             [TQI_TAG_PROGRESS] = PROGRESS,
+                             [TQI_TAG_TEXT] = TEXT,
+                             [TQI_TAG_STATEMENT] = STATEMENT,
+                             [TQI_TAG_DECISION] = DECISION,
+                             [TQI_TAG_FAREWELL] = FAREWELL,
+                             [TQI_TAG_UP] = UP,
+                             [TQI_TAG_DOWN] = DOWN};
+
 int tqs_iprobe(int from, int tag, MPI_Comm comm, int *there, MPI_Status *status)
 {
-    progress(world_rank());
-    return PMPI_Iprobe(from, tag, comm, there, status);
+    int rank = world_rank();
+
+    progress(rank);
+    int code = PMPI_Iprobe(from, tag, comm, there, status);
+    if (code == MPI_SUCCESS && *there && tag != TQI_TAG_TEXT)
+        notice(kinds[tag], rank > 0 && tag != TQI_TAG_UP ? rank : status->MPI_SOURCE);
+    return code;
 }
 
 int tqs_isend(const void *bytes, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request *request)
 {
-    static const kind kinds[] = {[TQI_TAG_REQUEST] = REQUEST,   [TQI_TAG_SHARE] = SHARE, [TQI_TAG_CHUNK] = CHUNK,
-                                 [TQI_TAG_PROGRESS] = PROGRESS, [TQI_TAG_TEXT] = TEXT,   [TQI_TAG_FAREWELL] = FAREWELL};
+    int rank = world_rank();
 
     count_message(kinds[tag], count, type);
+    sent_at[kinds[tag]][rank == 0 ? to : rank] = MPI_Wtime();
     return PMPI_Isend(bytes, count, type, to, tag, comm, request);
 }
 
@@ -301,15 +331,6 @@ int tqs_mrecv(void *bytes, int count, MPI_Datatype type, tqs_message *message, M
 
 /* ---- The collectives ---- */
 
-static void *scratch(schedule *of, int which, int count, MPI_Datatype type)
-{
-    int size;
-
-    MPI_Type_size(type, &size);
-    of->scratch[which] = malloc((size_t)count * (size_t)size + 1);
-    return of->scratch[which];
-}
-
 static void copy(void *to, const void *from, int count, MPI_Datatype type)
 {
     int size;
@@ -342,53 +363,11 @@ static void tree_down(schedule *of, void *bytes, int count, MPI_Datatype type, i
         send_to(of, bytes, count, type, (place + bit + root) % ranks);
 }
 
-int tqs_iallreduce(const void *mine, void *all, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
-                   MPI_Request *request)
-{
-    /* The votes are the only ones that look for a largest of 64 bits. */
-    kind what = op == MPI_SUM ? SUM : count == 4 ? VOTE : AGREE;
-    schedule *of = schedule_new(what, comm, op);
-    int rank = rank_in(comm), bit = 1;
-    void *incoming = scratch(of, 0, count, type), *sum = rank == 0 ? all : scratch(of, 1, count, type);
-
-    if (mine != MPI_IN_PLACE || sum != all)
-        copy(sum, mine == MPI_IN_PLACE ? all : mine, count, type);
-    for (; bit < ranks && !(rank & bit); bit *= 2) {
-        if (rank + bit >= ranks)
-            continue;
-        receive_from(of, incoming, count, type, rank + bit);
-        barrier(of);
-        combine(of, incoming, sum, count, type);
-    }
-    if (rank > 0)
-        send_to(of, sum, count, type, rank - bit);
-    tree_down(of, all, count, type, 0, rank);
-    return start(of, request);
-}
-
 int tqs_ibcast(void *bytes, int count, MPI_Datatype type, int root, MPI_Comm comm, MPI_Request *request)
 {
-    schedule *of = schedule_new(BCAST, comm, MPI_OP_NULL);
+    schedule *of = schedule_new(BCAST, comm);
 
     tree_down(of, bytes, count, type, root, (rank_in(comm) - root + ranks) % ranks);
-    return start(of, request);
-}
-
-int tqs_iexscan(const void *mine, void *before, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
-                MPI_Request *request)
-{
-    schedule *of = schedule_new(EXSCAN, comm, op);
-    int rank = rank_in(comm);
-    void *sum = scratch(of, 0, count, type);
-
-    copy(sum, mine, count, type);
-    if (rank > 0) {
-        receive_from(of, before, count, type, rank - 1);
-        barrier(of);
-        combine(of, before, sum, count, type);
-    }
-    if (rank < ranks - 1)
-        send_to(of, sum, count, type, rank + 1);
     return start(of, request);
 }
 
@@ -403,7 +382,7 @@ static char *place_in(const void *base, MPI_Datatype type, long index)
 int tqs_igather(const void *mine, int count, MPI_Datatype type, void *all, int each, MPI_Datatype all_type, int root,
                 MPI_Comm comm, MPI_Request *request)
 {
-    schedule *of = schedule_new(GATHER, comm, MPI_OP_NULL);
+    schedule *of = schedule_new(GATHER, comm);
     int rank = rank_in(comm);
 
     if (rank == root)
@@ -419,7 +398,7 @@ int tqs_igather(const void *mine, int count, MPI_Datatype type, void *all, int e
 int tqs_igatherv(const void *mine, int count, MPI_Datatype type, void *all, const int *counts, const int *places,
                  MPI_Datatype all_type, int root, MPI_Comm comm, MPI_Request *request)
 {
-    schedule *of = schedule_new(GATHERV, comm, MPI_OP_NULL);
+    schedule *of = schedule_new(GATHERV, comm);
     int rank = rank_in(comm);
 
     if (rank == root)
@@ -435,7 +414,7 @@ int tqs_igatherv(const void *mine, int count, MPI_Datatype type, void *all, cons
 int tqs_iscatter(const void *all, int each, MPI_Datatype all_type, void *mine, int count, MPI_Datatype type, int root,
                  MPI_Comm comm, MPI_Request *request)
 {
-    schedule *of = schedule_new(SCATTER, comm, MPI_OP_NULL);
+    schedule *of = schedule_new(SCATTER, comm);
     int rank = rank_in(comm);
 
     if (rank == root)
@@ -451,7 +430,7 @@ int tqs_iscatter(const void *all, int each, MPI_Datatype all_type, void *mine, i
 int tqs_ialltoall(const void *send, int count, MPI_Datatype type, void *receive, int each, MPI_Datatype receive_type,
                   MPI_Comm comm, MPI_Request *request)
 {
-    schedule *of = schedule_new(COUNTS, comm, MPI_OP_NULL);
+    schedule *of = schedule_new(COUNTS, comm);
     int rank = rank_in(comm);
 
     copy(place_in(receive, receive_type, (long)rank * each), place_in(send, type, (long)rank * count), count, type);
@@ -468,7 +447,7 @@ int tqs_ialltoallv(const void *send, const int *counts, const int *places, MPI_D
                    const int *receive_counts, const int *receive_places, MPI_Datatype receive_type, MPI_Comm comm,
                    MPI_Request *request)
 {
-    schedule *of = schedule_new(DATA, comm, MPI_OP_NULL);
+    schedule *of = schedule_new(DATA, comm);
     int rank = rank_in(comm);
 
     if (counts[rank])
@@ -484,6 +463,29 @@ int tqs_ialltoallv(const void *send, const int *counts, const int *places, MPI_D
     }
     return start(of, request);
 }
+
+/* ---- What tequio does all together itself: linked with --wrap ---- */
+
+#define WRAP(what, name, parameters, ...)                                                                              \
+    tq_status __real_##name parameters;                                                                                \
+    tq_status __wrap_##name parameters;                                                                                \
+    tq_status __wrap_##name parameters                                                                                 \
+    {                                                                                                                  \
+        double begun = MPI_Wtime();                                                                                    \
+        tq_status status = __real_##name(__VA_ARGS__);                                                                 \
+                                                                                                                       \
+        if (comm->rank == 0)                                                                                           \
+            count_call(what, begun);                                                                                   \
+        return status;                                                                                                 \
+    }
+
+WRAP(TREE, tqi_comm_sum, (const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error), comm, numbers, n, error)
+WRAP(TREE, tqi_comm_max, (const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error), comm, numbers, n, error)
+WRAP(TREE, tqi_comm_sum_before, (const tqi_comm *comm, uint64_t mine, uint64_t *before, tq_error *error), comm, mine,
+     before, error)
+WRAP(TREE, tqi_comm_agree, (const tqi_comm *comm, tq_error *error), comm, error)
+WRAP(BROADCAST, tqi_comm_broadcast, (const tqi_comm *comm, int root, char **bytes, size_t *size, tq_error *error), comm,
+     root, bytes, size, error)
 
 /* ---- Rest ---- */
 

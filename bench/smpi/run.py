@@ -22,10 +22,14 @@ SPLITS, SPLIT_BYTES, SPLIT_US, SPREAD = 32, 4096, 1000, 20  # of a rank; the tim
 KEYS, WORD = 320, 8  # different keys a rank adds, bytes of a word and the space behind it
 
 # What the code does, and the simulated machine (shim.h: SLACK_NS).
-REST = (60e-6 + 16e-6) / 2  # until a rank notices a message: half of a sleep
+REST = (60e-6 + 16e-6) / 2  # until a rank notices a message in a short wait: half of a sleep
+CHILDREN = 64  # of a rank in the flat tree of mpi/comm.c
 PARTS, PAGE = 4, 24  # of a rank at least; bytes of a header
-# Agreements, sums and the votes that end phases, one after the other.
-TREES = {"reduce": 7, "write": 11, "order": 11}
+RANGES = 9  # of a rank, when the result is ordered: mpi/order.c, ranges_per_rank
+# Agreements, sums and so on, one after the other.
+TREES = {"plan": 8, "reduce": 5, "order": 7, "write": 10}
+
+WRAPPED = ("sum", "max", "sum_before", "agree", "broadcast")  # timed in libnbc.c
 
 
 def build(folder):
@@ -34,7 +38,7 @@ def build(folder):
     folders = [ROOT] + [ROOT / d / "include" for d in ("common", "node", "mpi")]
     subprocess.run(["smpicc", "-std=c17", "-O2", "-g", "-D_GNU_SOURCE", "-DSMPI_NO_OVERRIDE_MALLOC",
                     "-DTEQUIO_VERSION=\"simulated\"", *[f"-I{f}" for f in folders], "-include", str(HERE / "shim.h"),
-                    *sources, "-lpthread", "-lrt", "-o", str(folder / "driver")], check=True)
+                    *sources, *[f"-Wl,--wrap=tqi_comm_{name}" for name in WRAPPED], "-lpthread", "-lrt", "-o", str(folder / "driver")], check=True)
 
 
 def write_platform(folder, name, ranks, shared):
@@ -123,47 +127,62 @@ def shares(splits, ranks):
 
 def predict(name, ranks, order):
     latency, o, per_byte = NETWORKS[name]
-    steps = math.ceil(math.log2(ranks))
-    tree = 2 * steps * (latency + 2 * o + REST)
+    hop = latency + o + REST
+    levels, reached = 1, CHILDREN + 1
+    while reached < ranks:
+        levels, reached = levels + 1, reached * CHILDREN + 1
+    inner = min(CHILDREN, math.ceil(max(0, ranks - 1 - CHILDREN) / CHILDREN))  # children of rank 0 with their own
+    tree = 2 * ((min(CHILDREN, ranks - 1) + inner) * o + levels * hop)
+    # A statement of each and a decision to each; the rest in which a rank hears it is as long as the wait before.
+    decision = 1.5 * 2 * ((ranks - 1) * o + hop)
     words = SPLITS * SPLIT_BYTES // WORD
     keys = KEYS * ranks * (1 - math.exp(-words / (KEYS * ranks)))  # different ones of a rank
     pages = PARTS * ranks * (1 - math.exp(-keys / (PARTS * ranks)))
     page_bytes = keys * (WORD + 1) + PAGE * pages
-    linear = (ranks - 1) * 2 * o + latency + REST
-    counts = tree / 2 + linear  # rank 0 knows first how the vote ended, the last rank half a tree later
-    data = linear + page_bytes * per_byte
+    split = SPLIT_US * 1e-6
+    everybody = (ranks - 1) * 2 * o + hop
+    counts = {"map": everybody + split, "order": everybody + decision / 3}  # who waited for the last split rests as long
+    data = everybody + page_bytes * per_byte
+    linear = (ranks - 1) * o + hop
+    texts = 1 + (RANGES if order != "none" else PARTS)  # of a rank, with the end
     last_requests = ranks * 2 * 2 * o  # for a share, and for the answer that there is none
+    ordering = TREES["order"] * tree + 2 * decision + counts["order"] + everybody + 3 * linear
+    rounds = ["map"] if order == "none" else ["map", "order"]
+    phases = {
+        "map_s": (SPLITS + 0.5) * split + last_requests + decision + counts["map"] + data,
+        "reduce_s": TREES["reduce"] * tree + decision,
+        "write_s": TREES["write"] * tree + decision + texts * (ranks - 1) * o + (ordering if order != "none" else 0),
+    }
     return {
-        "tree_s": tree, "counts_s": counts, "data_s": data,
+        "total_s": sum(phases.values()) + TREES["plan"] * tree, **phases,
+        "tree_s": tree, "counts_s": sum(counts[r] for r in rounds) / len(rounds), "data_s": data,
         "requests": (shares(SPLITS * ranks, ranks) + ranks) * (ranks - 1) / ranks,
         "flushed": keys * ranks, "shuffle_bytes": page_bytes * ranks,
-        "map_s": (SPLITS + 1) * SPLIT_US * 1e-6 + last_requests + 2 * tree + counts + data,
-        "reduce_s": TREES["reduce"] * tree,
-        "write_s": TREES["write"] * tree + linear + 5 * ranks * 2 * o +
-                   (TREES["order"] * tree + counts if order != "none" else 0),
     }
 
 
-def mean(found, *kinds):
-    calls = sum(found[k]["calls"] for k in kinds)
-    return sum(found[k]["waited_s"] for k in kinds) / calls
+def mean(found, kind):
+    return found[kind]["waited_s"] / found[kind]["calls"]
 
 
 def show(name, ranks, found, order):
     told = predict(name, ranks, order)
-    seen = {**found, "tree_s": mean(found, "agree", "sum"), "counts_s": mean(found, "counts"),
-            "data_s": mean(found, "data"), "requests": found["request"]["messages"]}
+    seen = {**found, **{f"{kind}_s": mean(found, kind) for kind in ("tree", "counts", "data")},
+            "total_s": found["seconds"], "requests": found["request"]["messages"]}
     print(f"{name} {ranks}: {found['seconds'] * 1e3:.1f} ms, {found['rounds']:.0f} rounds, "
-          f"{found['vote']['calls']:.0f} votes")
+          f"{found['tree']['calls']:.0f} trees, the longest {found['tree']['longest_s'] * 1e3:.2f} ms")
     for what, value in told.items():
         scale, unit = (1e3, " ms") if what.endswith("_s") else (1, "")
         digits = 2 if unit else 0
         print(f"    {what:14} predicted {value * scale:14.{digits}f}{unit}  "
               f"simulated {seen[what] * scale:14.{digits}f}{unit}")
-    for kind in ("vote", "agree", "sum", "bcast", "gather", "gatherv", "scatter", "counts", "data", "request", "share",
-                 "progress", "text", "farewell"):
-        if kind in found:
-            print(f"    {kind:14} messages {found[kind]['messages']:10.0f}  bytes {found[kind]['bytes']:12.0f}")
+    for kind in ("up", "down", "statement", "decision", "bcast", "gather", "gatherv", "scatter", "counts", "data",
+                 "request", "share", "progress", "text", "farewell"):
+        if kind not in found:
+            continue
+        late = (f"  noticed after {found[kind]['late_s'] / found[kind]['noticed'] * 1e3:.3f} ms, "
+                f"at most {found[kind]['latest_s'] * 1e3:.3f}") if found[kind]["noticed"] else ""
+        print(f"    {kind:14} messages {found[kind]['messages']:10.0f}  bytes {found[kind]['bytes']:12.0f}{late}")
     sys.stdout.flush()
 
 

@@ -3,7 +3,7 @@
  *
  * Time: smpicc makes clock_gettime simulated; nanosleep and pthread_cond_timedwait, in which engines rest, are made
  * simulated here. As on Linux, a sleep takes longer than it should, by SLACK_NS.
- * Collectives: SMPI's own non-blocking ones send from every rank to every other even in MPI_Iallreduce. Here they send
+ * Collectives: SMPI's own non-blocking ones send from every rank to every other, whatever they are. Here they send
  * what Open MPI's libnbc sends (bench/smpi/libnbc.c), and everything is counted. */
 #ifndef TQS_SHIM_H
 #define TQS_SHIM_H
@@ -18,10 +18,6 @@ enum { SLACK_NS = 60000 };
 int tqs_nanosleep(const struct timespec *time, struct timespec *left);
 int tqs_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock, const struct timespec *until);
 
-int tqs_iallreduce(const void *mine, void *all, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
-                   MPI_Request *request);
-int tqs_iexscan(const void *mine, void *before, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
-                MPI_Request *request);
 int tqs_ibcast(void *bytes, int count, MPI_Datatype type, int root, MPI_Comm comm, MPI_Request *request);
 int tqs_igather(const void *mine, int count, MPI_Datatype type, void *all, int each, MPI_Datatype all_type, int root,
                 MPI_Comm comm, MPI_Request *request);
@@ -44,14 +40,13 @@ int tqs_improbe(int from, int tag, MPI_Comm comm, int *there, tqs_message *messa
 int tqs_imrecv(void *bytes, int count, MPI_Datatype type, tqs_message *message, MPI_Request *request);
 int tqs_mrecv(void *bytes, int count, MPI_Datatype type, tqs_message *message, MPI_Status *status);
 
-/* Calls, messages and bytes of each kind so far, over all ranks; and how long rank 0 waited for collectives. */
+/* Calls, messages and bytes of each kind so far, over all ranks; how long rank 0 waited for what all ranks do together; and
+ * how long after it was sent a message was noticed. */
 void tqs_report(FILE *to);
 
 #undef nanosleep
 #define nanosleep              tqs_nanosleep
 #define pthread_cond_timedwait tqs_cond_timedwait
-#define MPI_Iallreduce         tqs_iallreduce
-#define MPI_Iexscan            tqs_iexscan
 #define MPI_Ibcast             tqs_ibcast
 #define MPI_Igather            tqs_igather
 #define MPI_Igatherv           tqs_igatherv
