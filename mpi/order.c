@@ -12,7 +12,7 @@
 static const uint64_t FEW_ROWS = 4096;
 /* What a row takes beside its long bytes: an array that may be twice as long, a copy to sort it, room for its text. */
 enum { ROW_BYTES = 5 * sizeof(tqi_entry) };
-enum { RANGES_PER_WORKER = 32, MOST_RANGES = 1 << 16 };
+enum { RANGES_PER_WORKER = 8, CACHED_ROWS = 32 << 10, ENOUGH_RANGES = 4096, MOST_RANGES = 1 << 16 };
 
 bool tqi_order_needed(const tqi_job *job)
 {
@@ -32,14 +32,19 @@ static tq_status count_rows(tqi_job *job, uint64_t *bytes, tq_error *error)
     return status;
 }
 
-/* How many ranges a rank gets: some for each worker, so that they can be sorted at the same time, and so many that each
- * of them fits what may be sorted at once. */
+/* How many ranges a rank gets: some for each worker, so that they can be sorted at the same time, and more if that makes them fit
+ * the cache, but not more than ENOUGH_RANGES in all; and so many that each of them fits what may be sorted at once. */
 static uint32_t ranges_per_rank(const tqi_job *job, uint64_t bytes)
 {
     uint64_t memory = job->total_rows * ROW_BYTES + 2 * bytes, ranks = (uint64_t)job->comm->size;
-    uint64_t each = memory / ranks / job->range_bytes + 1, least = RANGES_PER_WORKER * job->all_workers / ranks + 1;
+    uint64_t wanted = RANGES_PER_WORKER * job->all_workers, each = memory / ranks / job->range_bytes + 1;
 
-    each = each < least ? least : each;
+    if (wanted < job->total_rows / CACHED_ROWS)
+        wanted = job->total_rows / CACHED_ROWS;
+    if (wanted > ENOUGH_RANGES)
+        wanted = ENOUGH_RANGES;
+    if (each < wanted / ranks + 1)
+        each = wanted / ranks + 1;
     return (uint32_t)(each > MOST_RANGES ? MOST_RANGES : each);
 }
 

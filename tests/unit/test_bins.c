@@ -45,8 +45,8 @@ static void world_close(world *all)
 
 static tq_status put(world *all, tq_slice key, int64_t number, tq_slice value, bool anyway)
 {
-    tqi_key loaded = key.size > TQI_KEY_INLINE ? tqi_key_borrow_long(key.data, key.size)
-                                               : tqi_key_load_short(key.data, key.size);
+    tqi_key loaded =
+        key.size > TQI_KEY_INLINE ? tqi_key_borrow_long(key.data, key.size) : tqi_key_load_short(key.data, key.size);
     tq_status status = tqi_bins_put(&all->bins, &loaded, tqi_key_hash(&loaded), number, value, anyway);
 
     if (!status)
@@ -105,8 +105,8 @@ static void assert_same(world *all)
     tqi_rows_sort(&all->put, TQ_ORDER_NONE, &all->spec.shape);
     tqi_rows_sort(&all->got, TQ_ORDER_NONE, &all->spec.shape);
     for (size_t i = 0; i < all->put.n; i++)
-        assert_int_equal(
-            tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &all->put.entries[i], &all->got.entries[i]), 0);
+        assert_int_equal(tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &all->put.entries[i], &all->got.entries[i]),
+                         0);
 }
 
 static void check_random(int type, uint32_t partitions)
@@ -165,8 +165,8 @@ static void test_short_records(void **state)
         tqi_account_pair(&all.spec, hash, number, (tq_slice){NULL, 0}, &all.bins.written);
         tqi_bin_write(bin, key.word[0], key.word[1], (uint32_t)size, tqi_zigzag(number));
         assert_true(bin->at + TQI_KEY_SLACK <= bin->newest->data + bin->newest->capacity);
-        assert_int_equal(tqi_rows_append(&all.put, &all.spec.shape, (tq_slice){text, size}, number, (tq_slice){NULL, 0}),
-                         TQ_OK);
+        assert_int_equal(
+            tqi_rows_append(&all.put, &all.spec.shape, (tq_slice){text, size}, number, (tq_slice){NULL, 0}), TQ_OK);
     }
     for (uint32_t b = 0; b < 3; b++)
         take(&all, b);
@@ -231,7 +231,8 @@ static void test_too_large_for_a_page(void **state)
 
     (void)state;
     world_open(&all, TQ_BYTES, 5, UINT64_MAX / 2);
-    assert_int_equal(tqi_bins_open(&all.bins, &all.bins.bins[0], (uint64_t)TQI_PAGE_PAYLOAD_MAX + 1, true), TQ_E_MEMORY);
+    assert_int_equal(tqi_bins_open(&all.bins, &all.bins.bins[0], (uint64_t)TQI_PAGE_PAYLOAD_MAX + 1, true),
+                     TQ_E_MEMORY);
     world_close(&all);
 }
 
@@ -252,8 +253,12 @@ static void test_freed_with_pages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random), cmocka_unit_test(test_short_records),        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_budget), cmocka_unit_test(test_too_large_for_a_page), cmocka_unit_test(test_freed_with_pages),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_short_records),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_too_large_for_a_page),
+        cmocka_unit_test(test_freed_with_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

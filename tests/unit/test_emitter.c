@@ -227,7 +227,8 @@ static void check_words(tq_combine combine, bool in_chunks, uint64_t worker_byte
 
 static void test_words_sum_up(void **state)
 {
-    static const uint64_t sizes[] = {0, TIGHT, 5 * TQI_SMALLEST_BLOCK_BYTES, 10 * TQI_SMALLEST_BLOCK_BYTES, SOME, PLENTY};
+    static const uint64_t sizes[] = {0,    TIGHT, 5 * TQI_SMALLEST_BLOCK_BYTES, 10 * TQI_SMALLEST_BLOCK_BYTES,
+                                     SOME, PLENTY};
 
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -398,8 +399,8 @@ static uint64_t check_compaction(compaction what, uint64_t *merged)
     all.spec.pool = &all.pool;
     all.spec.worker_bytes = what.worker_bytes;
     tqi_rows_init(&all.rows, NULL);
-    assert_int_equal(
-        tqi_emitter_init(&all.emitter, &all.spec, 3, deliver, &all, &all.stop, (size_t)what.early_bytes), TQ_OK);
+    assert_int_equal(tqi_emitter_init(&all.emitter, &all.spec, 3, deliver, &all, &all.stop, (size_t)what.early_bytes),
+                     TQ_OK);
     for (size_t i = 0; i < what.emits; i++) {
         size_t which = random_below(&random, what.different);
         uint32_t number = (uint32_t)random_below(&random, 1000);
@@ -555,8 +556,8 @@ static void test_bytes(void **state)
         char value[120];
         int number = atoi(tqi_entry_key(&all.rows.entries[i]).data);
         memset(value, number, sizeof value);
-        assert_true(slice_equal(tqi_entry_value(&all.spec.shape, &all.rows.entries[i]),
-                                (tq_slice){value, (size_t)number}));
+        assert_true(
+            slice_equal(tqi_entry_value(&all.spec.shape, &all.rows.entries[i]), (tq_slice){value, (size_t)number}));
     }
     world_close(&all);
 }

@@ -165,7 +165,7 @@ static char *random_lines(size_t size, uint64_t longest, uint64_t *random)
 
 static void test_pipe(void **state)
 {
-    static const size_t sizes[] = {0, 1, 100, 65536, TQI_PIECE_BYTES - 1, TQI_PIECE_BYTES, TQI_PIECE_BYTES + 1,
+    static const size_t sizes[] = {0,      1, 100, 65536, TQI_PIECE_BYTES - 1, TQI_PIECE_BYTES, TQI_PIECE_BYTES + 1,
                                    3500000};
     uint64_t random = 92;
     tqi_file file = {.path = (char[]){"-"}, .stream = true};

@@ -14,111 +14,51 @@
 static const struct {
     tq_slice bytes, text, json;
 } known[] = {
-    {{"", 0},
-     {"", 0},
-     {"\"\"", 2}},
-    {{"a", 1},
-     {"a", 1},
-     {"\"a\"", 3}},
-    {{"the", 3},
-     {"the", 3},
-     {"\"the\"", 5}},
-    {{"tab\x09here", 8},
-     {"tab\\there", 9},
-     {"\"tab\\there\"", 11}},
-    {{"line\x0a" "break", 10},
+    {{"", 0}, {"", 0}, {"\"\"", 2}},
+    {{"a", 1}, {"a", 1}, {"\"a\"", 3}},
+    {{"the", 3}, {"the", 3}, {"\"the\"", 5}},
+    {{"tab\x09here", 8}, {"tab\\there", 9}, {"\"tab\\there\"", 11}},
+    {{"line\x0a"
+      "break",
+      10},
      {"line\\nbreak", 11},
      {"\"line\\nbreak\"", 13}},
-    {{"back\\slash", 10},
-     {"back\\\\slash", 11},
-     {"\"back\\\\slash\"", 13}},
-    {{"\\t", 2},
-     {"\\\\t", 3},
-     {"\"\\\\t\"", 5}},
-    {{"quote\"", 6},
-     {"quote\"", 6},
-     {"\"quote\\\"\"", 9}},
-    {{"/", 1},
-     {"/", 1},
-     {"\"/\"", 3}},
-    {{"'", 1},
-     {"'", 1},
-     {"\"'\"", 3}},
-    {{"\x0d\x08\x0c\x0b", 4},
-     {"\x0d\x08\x0c\x0b", 4},
-     {"\"\\r\\b\\f\\u000b\"", 14}},
-    {{"\x00", 1},
-     {"\x00", 1},
-     {"\"\\u0000\"", 8}},
-    {{"a\x00" "b", 3},
-     {"a\x00" "b", 3},
+    {{"back\\slash", 10}, {"back\\\\slash", 11}, {"\"back\\\\slash\"", 13}},
+    {{"\\t", 2}, {"\\\\t", 3}, {"\"\\\\t\"", 5}},
+    {{"quote\"", 6}, {"quote\"", 6}, {"\"quote\\\"\"", 9}},
+    {{"/", 1}, {"/", 1}, {"\"/\"", 3}},
+    {{"'", 1}, {"'", 1}, {"\"'\"", 3}},
+    {{"\x0d\x08\x0c\x0b", 4}, {"\x0d\x08\x0c\x0b", 4}, {"\"\\r\\b\\f\\u000b\"", 14}},
+    {{"\x00", 1}, {"\x00", 1}, {"\"\\u0000\"", 8}},
+    {{"a\x00"
+      "b",
+      3},
+     {"a\x00"
+      "b",
+      3},
      {"\"a\\u0000b\"", 10}},
-    {{"\x7f", 1},
-     {"\x7f", 1},
-     {"\"\\u007f\"", 8}},
-    {{"\x1f", 1},
-     {"\x1f", 1},
-     {"\"\\u001f\"", 8}},
-    {{"caf\xc3\xa9", 5},
-     {"caf\xc3\xa9", 5},
-     {"\"caf\xc3\xa9\"", 7}},
-    {{"caf\xe9", 4},
-     {"caf\xe9", 4},
-     {"\"caf\\udce9\"", 11}},
-    {{"\xff\xfe", 2},
-     {"\xff\xfe", 2},
-     {"\"\\udcff\\udcfe\"", 14}},
-    {{"\xe2\x82\xac", 3},
-     {"\xe2\x82\xac", 3},
-     {"\"\xe2\x82\xac\"", 5}},
-    {{"\xe2\x82", 2},
-     {"\xe2\x82", 2},
-     {"\"\\udce2\\udc82\"", 14}},
-    {{"\xf0\x9f\x98\x80", 4},
-     {"\xf0\x9f\x98\x80", 4},
-     {"\"\xf0\x9f\x98\x80\"", 6}},
-    {{"\xf0\x9f\x98", 3},
-     {"\xf0\x9f\x98", 3},
-     {"\"\\udcf0\\udc9f\\udc98\"", 20}},
-    {{"\xed\xb2\x80", 3},
-     {"\xed\xb2\x80", 3},
-     {"\"\\udced\\udcb2\\udc80\"", 20}},
-    {{"\xed\xa0\x80", 3},
-     {"\xed\xa0\x80", 3},
-     {"\"\\udced\\udca0\\udc80\"", 20}},
-    {{"\xc0\x80", 2},
-     {"\xc0\x80", 2},
-     {"\"\\udcc0\\udc80\"", 14}},
-    {{"\xe0\x80\x80", 3},
-     {"\xe0\x80\x80", 3},
-     {"\"\\udce0\\udc80\\udc80\"", 20}},
-    {{"\xf4\x90\x80\x80", 4},
-     {"\xf4\x90\x80\x80", 4},
-     {"\"\\udcf4\\udc90\\udc80\\udc80\"", 26}},
-    {{"\xf5", 1},
-     {"\xf5", 1},
-     {"\"\\udcf5\"", 8}},
-    {{"\xc3\xa9\xa9\xc3", 4},
-     {"\xc3\xa9\xa9\xc3", 4},
-     {"\"\xc3\xa9\\udca9\\udcc3\"", 16}},
-    {{"\x80", 1},
-     {"\x80", 1},
-     {"\"\\udc80\"", 8}},
-    {{"0123456789abcdefghij", 20},
-     {"0123456789abcdefghij", 20},
-     {"\"0123456789abcdefghij\"", 22}},
-    {{"\xc2\x80", 2},
-     {"\xc2\x80", 2},
-     {"\"\xc2\x80\"", 4}},
-    {{"\xef\xbf\xbf", 3},
-     {"\xef\xbf\xbf", 3},
-     {"\"\xef\xbf\xbf\"", 5}},
-    {{"\xef\xbb\xbfx", 4},
-     {"\xef\xbb\xbfx", 4},
-     {"\"\xef\xbb\xbfx\"", 6}},
-    {{"\xe2\x80\xa8", 3},
-     {"\xe2\x80\xa8", 3},
-     {"\"\xe2\x80\xa8\"", 5}},
+    {{"\x7f", 1}, {"\x7f", 1}, {"\"\\u007f\"", 8}},
+    {{"\x1f", 1}, {"\x1f", 1}, {"\"\\u001f\"", 8}},
+    {{"caf\xc3\xa9", 5}, {"caf\xc3\xa9", 5}, {"\"caf\xc3\xa9\"", 7}},
+    {{"caf\xe9", 4}, {"caf\xe9", 4}, {"\"caf\\udce9\"", 11}},
+    {{"\xff\xfe", 2}, {"\xff\xfe", 2}, {"\"\\udcff\\udcfe\"", 14}},
+    {{"\xe2\x82\xac", 3}, {"\xe2\x82\xac", 3}, {"\"\xe2\x82\xac\"", 5}},
+    {{"\xe2\x82", 2}, {"\xe2\x82", 2}, {"\"\\udce2\\udc82\"", 14}},
+    {{"\xf0\x9f\x98\x80", 4}, {"\xf0\x9f\x98\x80", 4}, {"\"\xf0\x9f\x98\x80\"", 6}},
+    {{"\xf0\x9f\x98", 3}, {"\xf0\x9f\x98", 3}, {"\"\\udcf0\\udc9f\\udc98\"", 20}},
+    {{"\xed\xb2\x80", 3}, {"\xed\xb2\x80", 3}, {"\"\\udced\\udcb2\\udc80\"", 20}},
+    {{"\xed\xa0\x80", 3}, {"\xed\xa0\x80", 3}, {"\"\\udced\\udca0\\udc80\"", 20}},
+    {{"\xc0\x80", 2}, {"\xc0\x80", 2}, {"\"\\udcc0\\udc80\"", 14}},
+    {{"\xe0\x80\x80", 3}, {"\xe0\x80\x80", 3}, {"\"\\udce0\\udc80\\udc80\"", 20}},
+    {{"\xf4\x90\x80\x80", 4}, {"\xf4\x90\x80\x80", 4}, {"\"\\udcf4\\udc90\\udc80\\udc80\"", 26}},
+    {{"\xf5", 1}, {"\xf5", 1}, {"\"\\udcf5\"", 8}},
+    {{"\xc3\xa9\xa9\xc3", 4}, {"\xc3\xa9\xa9\xc3", 4}, {"\"\xc3\xa9\\udca9\\udcc3\"", 16}},
+    {{"\x80", 1}, {"\x80", 1}, {"\"\\udc80\"", 8}},
+    {{"0123456789abcdefghij", 20}, {"0123456789abcdefghij", 20}, {"\"0123456789abcdefghij\"", 22}},
+    {{"\xc2\x80", 2}, {"\xc2\x80", 2}, {"\"\xc2\x80\"", 4}},
+    {{"\xef\xbf\xbf", 3}, {"\xef\xbf\xbf", 3}, {"\"\xef\xbf\xbf\"", 5}},
+    {{"\xef\xbb\xbfx", 4}, {"\xef\xbb\xbfx", 4}, {"\"\xef\xbb\xbfx\"", 6}},
+    {{"\xe2\x80\xa8", 3}, {"\xe2\x80\xa8", 3}, {"\"\xe2\x80\xa8\"", 5}},
 };
 enum { KNOWN = sizeof known / sizeof known[0] };
 
@@ -159,8 +99,14 @@ static void assert_line(tq_slice line, const tq_slice *parts)
     assert_int_equal(at, line.size);
 }
 
-#define TEXT(literal) {literal, sizeof(literal) - 1}
-#define END           {NULL, 0}
+#define TEXT(literal)                                                                                                  \
+    {                                                                                                                  \
+        literal, sizeof(literal) - 1                                                                                   \
+    }
+#define END                                                                                                            \
+    {                                                                                                                  \
+        NULL, 0                                                                                                        \
+    }
 
 static void test_known_rows(void **state)
 {
@@ -205,8 +151,8 @@ static void test_numbers(void **state)
         char expected[64];
         int64_t number = (int64_t)random_next(&random) >> i % 64;
         sprintf(expected, "{\"key\":\"k\",\"value\":%lld}\n", (long long)number);
-        assert_true(slice_equal(line_of(&json_format, TQ_I64, slice_of("k"), number, (tq_slice){NULL, 0}),
-                                slice_of(expected)));
+        assert_true(
+            slice_equal(line_of(&json_format, TQ_I64, slice_of("k"), number, (tq_slice){NULL, 0}), slice_of(expected)));
     }
 }
 
@@ -322,7 +268,8 @@ static void assert_lossless(const tqi_rows *rows, const tqi_format *format, void
 static void test_lossless(void **state)
 {
     static const char matter[] = "\xc0\xc1\xc2\xdf\xe0\xe1\xec\xed\xee\xef\xf0\xf1\xf3\xf4\xf5\xf7\xff"
-                                 "\x80\x8f\x90\x9f\xa0\xaf\xb0\xb2\xbf" "a\"\\\n\t\0\x1f\x7f";
+                                 "\x80\x8f\x90\x9f\xa0\xaf\xb0\xb2\xbf"
+                                 "a\"\\\n\t\0\x1f\x7f";
     const tq_slice none = {NULL, 0};
     tqi_value_shape shape = {TQ_I64, 0};
     uint64_t random = 132;
@@ -404,12 +351,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_rows),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_lossless),
-        cmocka_unit_test(test_many_rows),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_known_rows), cmocka_unit_test(test_numbers),   cmocka_unit_test(test_names),
+        cmocka_unit_test(test_lossless),   cmocka_unit_test(test_many_rows), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

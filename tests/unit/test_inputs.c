@@ -23,9 +23,8 @@ static int make_tree(void **state)
 {
     static const struct {
         const char *name, *text;
-    } files[] = {{"a.txt", "123"},    {"b.txt", ""},       {"c.log", "1234567890"},
-                 {"sub/B", "1"},      {"sub/a", "12"},     {"sub/deep/z", "1234"},
-                 {"sub/.hidden", "12345"}};
+    } files[] = {{"a.txt", "123"}, {"b.txt", ""},          {"c.log", "1234567890"}, {"sub/B", "1"},
+                 {"sub/a", "12"},  {"sub/deep/z", "1234"}, {"sub/.hidden", "12345"}};
     static const char *const links[][2] = {
         {"a.txt", "link"}, {"nowhere", "dangling"}, {"sub", "folder_link"}, {"a", "sub/inner_link"}};
     char *folder = folder_new(), *path;

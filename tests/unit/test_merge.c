@@ -59,9 +59,9 @@ static void world_open(world *all, tq_combine combine, int type)
             tqi_rows_append(&all->rows, &all->spec.shape, (tq_slice){key, size}, number, (tq_slice){value, bytes}),
             TQ_OK);
     }
-    assert_int_equal(tqi_run_build_one(&all->spec, &all->spec.shape, 0, all->rows.entries, all->rows.n, &all->account,
-                                       &all->page),
-                     TQ_OK);
+    assert_int_equal(
+        tqi_run_build_one(&all->spec, &all->spec.shape, 0, all->rows.entries, all->rows.n, &all->account, &all->page),
+        TQ_OK);
 }
 
 static void world_close(world *all)
@@ -108,8 +108,7 @@ static void assert_entries(const world *all, tqi_table *table, const tqi_rows *e
 
     assert_int_equal(table->n, expected->n);
     for (size_t i = 0; i < table->n; i++)
-        assert_int_equal(
-            tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &sorted[i], &expected->entries[i]), 0);
+        assert_int_equal(tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &sorted[i], &expected->entries[i]), 0);
 }
 
 /* One go into a table that is large enough. */
@@ -343,10 +342,29 @@ static void check_malformed(tq_combine combine, int type, const char *payload, u
 
 static void test_malformed(void **state)
 {
-    static const char numbers[] = "\x01" "a\x02" "\x00\xff\x01" "\x12" "eighteen character\x81\x82\x03" "\x01" "c\x02";
-    static const char fixed[] = "\x01" "avv" "\x00ww" "\x12" "eighteen characterxx";
-    static const char bytes[] = "\x01" "a\x02vv" "\x00\x00" "\x12" "eighteen character\x01x" "\x01" "c\x00";
-    static const char huge[] = "\x01" "a\x02" "\xff\xff\xff\xff\xff\xff\xff\xff\x7f" "b\x02";
+    static const char numbers[] = "\x01"
+                                  "a\x02"
+                                  "\x00\xff\x01"
+                                  "\x12"
+                                  "eighteen character\x81\x82\x03"
+                                  "\x01"
+                                  "c\x02";
+    static const char fixed[] = "\x01"
+                                "avv"
+                                "\x00ww"
+                                "\x12"
+                                "eighteen characterxx";
+    static const char bytes[] = "\x01"
+                                "a\x02vv"
+                                "\x00\x00"
+                                "\x12"
+                                "eighteen character\x01x"
+                                "\x01"
+                                "c\x00";
+    static const char huge[] = "\x01"
+                               "a\x02"
+                               "\xff\xff\xff\xff\xff\xff\xff\xff\x7f"
+                               "b\x02";
 
     (void)state;
     for (unsigned halvings = 0; halvings < 3; halvings++) {

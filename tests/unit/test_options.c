@@ -103,12 +103,13 @@ static void assert_all_set(const parsed *p)
     assert_false(cli_options_read_stdin(o));
 }
 
-#define LONG_OPTIONS                                                                                                          \
-    "--ranks=4 --hostfile hosts --threads=0 --recursive --output=out --top 7 --format=json --sort none --split-size 1 "       \
-    "--round-bytes 64k --memory=3G --tmpdir /big --spill-compression zstd --interval .25 --progress=lines --quiet "          \
+#define LONG_OPTIONS                                                                                                   \
+    "--ranks=4 --hostfile hosts --threads=0 --recursive --output=out --top 7 --format=json --sort none --split-size "  \
+    "1 "                                                                                                               \
+    "--round-bytes 64k --memory=3G --tmpdir /big --spill-compression zstd --interval .25 --progress=lines --quiet "    \
     "--stats s.json"
-#define SHORT_OPTIONS                                                                                                         \
-    "-n4 --hostfile=hosts -t 0 -rq -oout --top=7 --format json --sort=none --split-size=1 --round-bytes=65536 "               \
+#define SHORT_OPTIONS                                                                                                  \
+    "-n4 --hostfile=hosts -t 0 -rq -oout --top=7 --format json --sort=none --split-size=1 --round-bytes=65536 "        \
     "--memory 3072M --tmpdir=/big --spill-compression=zstd --interval=0.25 --progress lines --stats=s.json"
 
 static void test_all_options(void **state)
@@ -211,12 +212,31 @@ static void test_sizes(void **state)
         const char *text;
         uint64_t bytes; /* 0: refused */
     } cases[] = {
-        {"1", 1},          {"4096", 4096},        {"1k", 1024},     {"1K", 1024},     {"2m", 2 << 20},
-        {"2M", 2 << 20},   {"1G", 1 << 30},       {"1g", 1 << 30},  {"1T", 1ull << 40}, {"18446744073709551615", UINT64_MAX},
-        {"17179869183G", 17179869183ull << 30},   {"0", 0},         {"0k", 0},        {"", 0},
-        {"k", 0},          {"1kB", 0},            {"1 k", 0},       {"-1", 0},        {"1.5G", 0},
-        {"1e3", 0},        {"0x10", 0},           {"17179869184G", 0}, {"18446744073709551616", 0},
-        {"99999999999999999999", 0}, {"5q", 0},
+        {"1", 1},
+        {"4096", 4096},
+        {"1k", 1024},
+        {"1K", 1024},
+        {"2m", 2 << 20},
+        {"2M", 2 << 20},
+        {"1G", 1 << 30},
+        {"1g", 1 << 30},
+        {"1T", 1ull << 40},
+        {"18446744073709551615", UINT64_MAX},
+        {"17179869183G", 17179869183ull << 30},
+        {"0", 0},
+        {"0k", 0},
+        {"", 0},
+        {"k", 0},
+        {"1kB", 0},
+        {"1 k", 0},
+        {"-1", 0},
+        {"1.5G", 0},
+        {"1e3", 0},
+        {"0x10", 0},
+        {"17179869184G", 0},
+        {"18446744073709551616", 0},
+        {"99999999999999999999", 0},
+        {"5q", 0},
     };
     const option_row row = {.name = "size", .type = OPTION_SIZE, .argument = "SIZE", .least = 1};
 
@@ -256,8 +276,12 @@ static void test_environment(void **state)
 static void test_help_and_version(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"tequio --help", "tequio -h", "tequio --help wordcount", "tequio wordcount --help",
-                                        "tequio --help nothing-of-that-name", "tequio wordcount -th --help"};
+    static const char *const lines[] = {"tequio --help",
+                                        "tequio -h",
+                                        "tequio --help wordcount",
+                                        "tequio wordcount --help",
+                                        "tequio --help nothing-of-that-name",
+                                        "tequio wordcount -th --help"};
     for (size_t i = 0; i < 5; i++) {
         parsed p = parse_line(lines[i]);
         assert_int_equal(p.status, TQ_OK);
@@ -323,11 +347,16 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_presets),         cmocka_unit_test(test_all_options),
-        cmocka_unit_test(test_forwarded),       cmocka_unit_test(test_end_of_options),
-        cmocka_unit_test(test_last_one_counts), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_sizes),           cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_help_and_version), cmocka_unit_test(test_help_text),
+        cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_all_options),
+        cmocka_unit_test(test_forwarded),
+        cmocka_unit_test(test_end_of_options),
+        cmocka_unit_test(test_last_one_counts),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_help_and_version),
+        cmocka_unit_test(test_help_text),
         cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,8 +13,8 @@
 
 enum { MOST = 64, LONGEST = 300 };
 
-static const tqi_value_shape shapes[] = {{TQ_I64, 0},     {TQ_FIXED, 1},     {TQ_FIXED, 8},
-                                         {TQ_FIXED, 13},  {TQ_FIXED, 65536}, {TQ_BYTES, 0}};
+static const tqi_value_shape shapes[] = {{TQ_I64, 0},    {TQ_FIXED, 1},     {TQ_FIXED, 8},
+                                         {TQ_FIXED, 13}, {TQ_FIXED, 65536}, {TQ_BYTES, 0}};
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
 typedef struct sample {
@@ -269,18 +269,50 @@ static void test_malformed_records(void **state)
 {
     (void)state;
     for (size_t s = 0; s < N_SHAPES; s++) {
-        assert_malformed(&shapes[s], "\x05" "abc", 4);                                      /* key cut off */
-        assert_malformed(&shapes[s], "\x80", 1);                                            /* key size cut off */
-        assert_malformed(&shapes[s], "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" "abc", 13); /* key size 2^64 - 1 */
-        assert_malformed(&shapes[s], "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02" "abc", 13); /* more than 64 bits */
-        assert_malformed(&shapes[s], "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01" "abc", 14);
-        assert_malformed(&shapes[s], "\x01" "a", 2); /* no value */
+        assert_malformed(&shapes[s],
+                         "\x05"
+                         "abc",
+                         4);                     /* key cut off */
+        assert_malformed(&shapes[s], "\x80", 1); /* key size cut off */
+        assert_malformed(&shapes[s],
+                         "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+                         "abc",
+                         13); /* key size 2^64 - 1 */
+        assert_malformed(&shapes[s],
+                         "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"
+                         "abc",
+                         13); /* more than 64 bits */
+        assert_malformed(&shapes[s],
+                         "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"
+                         "abc",
+                         14);
+        assert_malformed(&shapes[s],
+                         "\x01"
+                         "a",
+                         2); /* no value */
     }
-    assert_malformed(&shapes[0], "\x01" "a\x80", 3);
-    assert_malformed(&shapes[0], "\x01" "a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 12);
-    assert_malformed(&shapes[2], "\x01" "a1234567", 9);
-    assert_malformed(&shapes[5], "\x01" "a\x04" "123", 6);
-    assert_malformed(&shapes[5], "\x01" "a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" "123", 15);
+    assert_malformed(&shapes[0],
+                     "\x01"
+                     "a\x80",
+                     3);
+    assert_malformed(&shapes[0],
+                     "\x01"
+                     "a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+                     12);
+    assert_malformed(&shapes[2],
+                     "\x01"
+                     "a1234567",
+                     9);
+    assert_malformed(&shapes[5],
+                     "\x01"
+                     "a\x04"
+                     "123",
+                     6);
+    assert_malformed(&shapes[5],
+                     "\x01"
+                     "a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+                     "123",
+                     15);
 }
 
 /* Random bytes: whatever they are taken for, nothing outside of them is read, and the walk ends. */

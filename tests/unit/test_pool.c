@@ -257,8 +257,8 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),      cmocka_unit_test(test_large_blocks), cmocka_unit_test(test_used_again),
-        cmocka_unit_test(test_budget),      cmocka_unit_test(test_free_in_use),  cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_random), cmocka_unit_test(test_large_blocks), cmocka_unit_test(test_used_again),
+        cmocka_unit_test(test_budget), cmocka_unit_test(test_free_in_use),  cmocka_unit_test(test_threads),
         cmocka_unit_test(test_trim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,8 +119,9 @@ static void test_every_split_size(void **state)
 /* No delimiter, only delimiters, one at either end. */
 static void test_extreme_files(void **state)
 {
-    static const char *const texts[] = {"x", "\n", "no delimiter at all?", "\n\n\n\n\n", "a\n", "\na", "\na\n", "a\nb",
-                                        "   ", " x", "x ", "\r\n\r\n", "a\r\nb\r\n"};
+    static const char *const texts[] = {
+        "x",        "\n",        "no delimiter at all?", "\n\n\n\n\n", "a\n", "\na", "\na\n", "a\nb", "   ", " x", "x ",
+        "\r\n\r\n", "a\r\nb\r\n"};
 
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

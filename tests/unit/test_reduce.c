@@ -307,12 +307,11 @@ static void test_order_none(void **state)
             assert_true(whole.n > 20 && all->rows.n >= 20);
             assert_true(all->table_bytes || all->rows.n == 20);
             for (size_t i = 1; i < whole.n; i++)
-                assert_true(tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &whole.entries[i - 1], &whole.entries[i]) <=
-                            0);
+                assert_true(
+                    tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &whole.entries[i - 1], &whole.entries[i]) <= 0);
             for (size_t i = 0; i < 20; i++)
-                assert_int_equal(tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &whole.entries[i],
-                                                  &all->rows.entries[i]),
-                                 0);
+                assert_int_equal(
+                    tqi_rows_compare(TQ_ORDER_NONE, &all->spec.shape, &whole.entries[i], &all->rows.entries[i]), 0);
             tqi_rows_free(&whole);
         }
         world_free(all);
@@ -347,9 +346,8 @@ static void check_passes(tq_combine combine, int type, tq_order order, uint64_t 
             }
             assert_true(limit ? all->rows.n >= first.n : all->rows.n == first.n);
             for (size_t i = 0; i < first.n; i++)
-                assert_int_equal(tqi_rows_compare(order, &all->spec.result_shape, &first.entries[i],
-                                                  &all->rows.entries[i]),
-                                 0);
+                assert_int_equal(
+                    tqi_rows_compare(order, &all->spec.result_shape, &first.entries[i], &all->rows.entries[i]), 0);
         }
         tqi_rows_free(&first);
     }
@@ -644,7 +642,8 @@ static void test_no_memory(void **state)
     all->budget.limit = 0;
     tqi_rows_init(&rows, NULL);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(tqi_rows_append(&rows, &all->spec.shape, slice_of("hot"), 0, (tq_slice){value, 100000}), TQ_OK);
+        assert_int_equal(tqi_rows_append(&rows, &all->spec.shape, slice_of("hot"), 0, (tq_slice){value, 100000}),
+                         TQ_OK);
     assert_int_equal(tqi_run_build_one(&all->spec, &all->spec.shape, 0, rows.entries, rows.n, &ignored, &run), TQ_OK);
     tqi_rows_free(&rows);
     free(value);
@@ -659,7 +658,12 @@ static void test_no_memory(void **state)
 /* A page with a checksum that fits, but with other records than its header says, or with a broken one. */
 static void test_malformed_page(void **state)
 {
-    static const char payload[] = "\x01" "a\x02" "\x01" "b\x02" "\x01" "c\x02";
+    static const char payload[] = "\x01"
+                                  "a\x02"
+                                  "\x01"
+                                  "b\x02"
+                                  "\x01"
+                                  "c\x02";
 
     (void)state;
     for (uint32_t records = 0; records < 6; records++) {
@@ -712,18 +716,12 @@ static void test_empty_partition(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_combining),
-        cmocka_unit_test(test_every_value_is_kept),
-        cmocka_unit_test(test_order_none),
-        cmocka_unit_test(test_passes),
-        cmocka_unit_test(test_hot_key),
-        cmocka_unit_test(test_reused),
-        cmocka_unit_test(test_cancelled),
-        cmocka_unit_test(test_reducer_of_numbers),
-        cmocka_unit_test(test_reducer_of_bytes),
-        cmocka_unit_test(test_job_code_fails),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_malformed_page),
+        cmocka_unit_test(test_combining),        cmocka_unit_test(test_every_value_is_kept),
+        cmocka_unit_test(test_order_none),       cmocka_unit_test(test_passes),
+        cmocka_unit_test(test_hot_key),          cmocka_unit_test(test_reused),
+        cmocka_unit_test(test_cancelled),        cmocka_unit_test(test_reducer_of_numbers),
+        cmocka_unit_test(test_reducer_of_bytes), cmocka_unit_test(test_job_code_fails),
+        cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_malformed_page),
         cmocka_unit_test(test_empty_partition),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

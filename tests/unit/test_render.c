@@ -163,12 +163,14 @@ static void test_bar(void **state)
     cli_renderer *bar = cli_render_bar(&f.screen);
     set_map(&f, 0, 0);
     feed(&f, bar, TQ_PHASE_MAP, 0);
-    assert_string_equal(seen(&f), "map     ..........................   0%     0.0/2.0 GiB                    0:00\033[K\n");
+    assert_string_equal(seen(&f),
+                        "map     ..........................   0%     0.0/2.0 GiB                    0:00\033[K\n");
     set_map(&f, 50, 5);
     feed(&f, bar, TQ_PHASE_MAP, 5);
-    assert_string_equal(seen(&f), "\033[1A\r"
-                                  "map     #############.............  50%     1.0/2.0 GiB  200 MiB/s    0:05 left\033[K\n"
-                                  "\033[J");
+    assert_string_equal(seen(&f),
+                        "\033[1A\r"
+                        "map     #############.............  50%     1.0/2.0 GiB  200 MiB/s    0:05 left\033[K\n"
+                        "\033[J");
     end(&f, bar, true);
 }
 
@@ -182,13 +184,15 @@ static void test_bar_phases(void **state)
     set_map(&f, 100, 10);
     set_reduce(&f, 16, 2);
     feed(&f, bar, TQ_PHASE_REDUCE, 12);
-    assert_string_equal(seen(&f), "map     ########################## 100%        1.95 GiB  200 MiB/s       10.0 s\033[K\n"
-                                  "reduce  ######....................  25%     16/64 parts        8/s    0:06 left\033[K\n");
+    assert_string_equal(seen(&f),
+                        "map     ########################## 100%        1.95 GiB  200 MiB/s       10.0 s\033[K\n"
+                        "reduce  ######....................  25%     16/64 parts        8/s    0:06 left\033[K\n");
     /* What is left for good, before something else is written on the same screen; and then no more. */
     bar->freeze(bar);
-    assert_string_equal(seen(&f), "\033[2A\r"
-                                  "map     ########################## 100%        1.95 GiB  200 MiB/s       10.0 s\033[K\n"
-                                  "\033[J");
+    assert_string_equal(seen(&f),
+                        "\033[2A\r"
+                        "map     ########################## 100%        1.95 GiB  200 MiB/s       10.0 s\033[K\n"
+                        "\033[J");
     bar->freeze(bar);
     set_reduce(&f, 64, 8);
     feed(&f, bar, TQ_PHASE_REDUCE, 18);
@@ -477,10 +481,11 @@ static void test_banner_signal(void **state)
 {
     (void)state;
     cli_verdict v;
-    const char *passed = through(RULE "\nPrimary job  terminated normally, but 1 process returned\na non-zero exit code. Per "
-                                      "user-direction, the job has been aborted.\n" RULE "\nof a rank\n" RULE
-                                      "\nmpirun noticed that process rank 2 with PID 0 on node h1 exited on signal 9 (Killed).\n" RULE,
-                                 &v);
+    const char *passed =
+        through(RULE "\nPrimary job  terminated normally, but 1 process returned\na non-zero exit code. Per "
+                     "user-direction, the job has been aborted.\n" RULE "\nof a rank\n" RULE
+                     "\nmpirun noticed that process rank 2 with PID 0 on node h1 exited on signal 9 (Killed).\n" RULE,
+                &v);
     assert_string_equal(passed, "of a rank|");
     assert_int_equal(v.status, TQ_E_RANK_LOST);
     assert_int_equal(v.signal, 9);
@@ -491,15 +496,18 @@ static void test_banner_exit(void **state)
 {
     (void)state;
     cli_verdict v;
-    assert_string_equal(through(RULE "\nmpirun detected that one or more processes exited with non-zero status, thus causing\nthe "
-                                     "job to be terminated. The first process to do so was:\n\n  Process name: [[25408,1],11]\n"
-                                     "  Exit code:    5\n" RULE,
-                                &v),
-                        "");
+    assert_string_equal(
+        through(RULE "\nmpirun detected that one or more processes exited with non-zero status, thus causing\nthe "
+                     "job to be terminated. The first process to do so was:\n\n  Process name: [[25408,1],11]\n"
+                     "  Exit code:    5\n" RULE,
+                &v),
+        "");
     assert_int_equal(v.rank, 11);
     assert_int_equal(v.exit_code, 5);
-    through(RULE "\nmpirun has exited due to process rank 1 with PID 0 on\nnode vm exiting improperly. There are three reasons this "
-                 "could occur:\n\n1. this process did not call \"init\" before exiting, but others in\nthe job did.\n" RULE,
+    through(RULE
+            "\nmpirun has exited due to process rank 1 with PID 0 on\nnode vm exiting improperly. There are three "
+            "reasons this "
+            "could occur:\n\n1. this process did not call \"init\" before exiting, but others in\nthe job did.\n" RULE,
             &v);
     assert_int_equal(v.status, TQ_E_RANK_LOST);
     assert_string_equal(v.message, "rank 1 on host vm ended in the middle of the run and gave no reason");
@@ -509,24 +517,29 @@ static void test_banner_hosts(void **state)
 {
     (void)state;
     cli_verdict v;
-    through(RULE "\nThere are not enough slots available in the system to satisfy the 3\nslots that were requested by the "
-                 "application:\n\n  ./r\n" RULE,
+    through(RULE
+            "\nThere are not enough slots available in the system to satisfy the 3\nslots that were requested by the "
+            "application:\n\n  ./r\n" RULE,
             &v);
     assert_int_equal(v.status, TQ_E_MPI);
     assert_non_null(strstr(v.message, "hosts has fewer than 3 slots"));
-    through(RULE "\nORTE has lost communication with a remote daemon.\n\n  HNP daemon   : [[1,0],0] on node h0\n  Remote daemon: "
+    through(RULE "\nORTE has lost communication with a remote daemon.\n\n  HNP daemon   : [[1,0],0] on node h0\n  "
+                 "Remote daemon: "
                  "[[1,0],1] on node h2\n\nThis is usually due to either a failure of the TCP network\n" RULE,
             &v);
     assert_int_equal(v.status, TQ_E_RANK_LOST);
     assert_non_null(strstr(v.message, "host h2"));
-    assert_string_equal(through("ssh: Could not resolve hostname nohost\r\n" RULE
-                                "\nORTE was unable to reliably start one or more daemons.\nThis usually is caused by:\n" RULE,
-                                &v),
-                        "ssh: Could not resolve hostname nohost|");
+    assert_string_equal(
+        through("ssh: Could not resolve hostname nohost\r\n" RULE
+                "\nORTE was unable to reliably start one or more daemons.\nThis usually is caused by:\n" RULE,
+                &v),
+        "ssh: Could not resolve hostname nohost|");
     assert_int_equal(v.status, TQ_E_MPI);
-    through(RULE "\nmpirun was unable to launch the specified application as it could not access\nor execute an executable:\n\n"
-                 "Executable: /opt/tequio\nNode: h3\n\nwhile attempting to start process rank 0.\n" RULE,
-            &v);
+    through(
+        RULE
+        "\nmpirun was unable to launch the specified application as it could not access\nor execute an executable:\n\n"
+        "Executable: /opt/tequio\nNode: h3\n\nwhile attempting to start process rank 0.\n" RULE,
+        &v);
     assert_string_equal(v.message, "host h3 cannot run /opt/tequio: install tequio there under the same path");
 }
 
@@ -538,24 +551,34 @@ static void test_banner_passes(void **state)
     assert_string_equal(through("a\n\n" RULE "\nnews of a later version\n" RULE "\nb\n", &v),
                         "a||" RULE "|news of a later version|" RULE "|b|");
     assert_string_equal(through("---\n" RULE "\nno end", &v), "---|" RULE "|no end|");
-    assert_string_equal(through("[h:1] 3 more processes have sent help message help-mpi.txt / x\nmpirun: Forwarding signal 10 to job",
-                                &v),
-                        "");
+    assert_string_equal(
+        through("[h:1] 3 more processes have sent help message help-mpi.txt / x\nmpirun: Forwarding signal 10 to job",
+                &v),
+        "");
     assert_int_equal(v.status, TQ_OK);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_units),           cmocka_unit_test(test_estimate),
-        cmocka_unit_test(test_bar),             cmocka_unit_test(test_bar_phases),
-        cmocka_unit_test(test_bar_widths),      cmocka_unit_test(test_bar_resize),
-        cmocka_unit_test(test_bar_colours),     cmocka_unit_test(test_bar_print),
-        cmocka_unit_test(test_bar_trouble),     cmocka_unit_test(test_bar_unknown_size),
-        cmocka_unit_test(test_lines_sparse),    cmocka_unit_test(test_lines_of_a_short_run),
-        cmocka_unit_test(test_lines_asked_for), cmocka_unit_test(test_json),
-        cmocka_unit_test(test_frames),          cmocka_unit_test(test_banner_signal),
-        cmocka_unit_test(test_banner_exit),     cmocka_unit_test(test_banner_hosts),
+        cmocka_unit_test(test_units),
+        cmocka_unit_test(test_estimate),
+        cmocka_unit_test(test_bar),
+        cmocka_unit_test(test_bar_phases),
+        cmocka_unit_test(test_bar_widths),
+        cmocka_unit_test(test_bar_resize),
+        cmocka_unit_test(test_bar_colours),
+        cmocka_unit_test(test_bar_print),
+        cmocka_unit_test(test_bar_trouble),
+        cmocka_unit_test(test_bar_unknown_size),
+        cmocka_unit_test(test_lines_sparse),
+        cmocka_unit_test(test_lines_of_a_short_run),
+        cmocka_unit_test(test_lines_asked_for),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_banner_signal),
+        cmocka_unit_test(test_banner_exit),
+        cmocka_unit_test(test_banner_hosts),
         cmocka_unit_test(test_banner_passes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

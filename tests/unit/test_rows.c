@@ -208,16 +208,16 @@ static void test_compare(void **state)
 static int64_t pattern(int which, size_t i, size_t n)
 {
     switch (which) {
-    case 0: return (int64_t)i;                                             /* sorted */
-    case 1: return (int64_t)(n - i);                                       /* reversed */
-    case 2: return 7;                                                      /* equal */
-    case 3: return (int64_t)(i < n / 2 ? i : n - i);                       /* organ pipe */
-    case 4: return (int64_t)(i % 2);                                       /* two values in turn */
-    case 5: return (int64_t)(i % 2 ? n - i : i);                           /* zigzag */
-    case 6: return (int64_t)(i == n - 1 ? 0 : i + 1);                      /* sorted but for the last */
-    case 7: return (int64_t)(i == 0 ? n : i);                              /* sorted but for the first */
-    case 8: return (int64_t)(i % (n / 10 + 1));                            /* saw */
-    case 9: return (int64_t)(i < n / 2 ? 2 * i + 1 : 2 * (i - n / 2));     /* two sorted halves, interleaved */
+    case 0: return (int64_t)i;                                                      /* sorted */
+    case 1: return (int64_t)(n - i);                                                /* reversed */
+    case 2: return 7;                                                               /* equal */
+    case 3: return (int64_t)(i < n / 2 ? i : n - i);                                /* organ pipe */
+    case 4: return (int64_t)(i % 2);                                                /* two values in turn */
+    case 5: return (int64_t)(i % 2 ? n - i : i);                                    /* zigzag */
+    case 6: return (int64_t)(i == n - 1 ? 0 : i + 1);                               /* sorted but for the last */
+    case 7: return (int64_t)(i == 0 ? n : i);                                       /* sorted but for the first */
+    case 8: return (int64_t)(i % (n / 10 + 1));                                     /* saw */
+    case 9: return (int64_t)(i < n / 2 ? 2 * i + 1 : 2 * (i - n / 2));              /* two sorted halves, interleaved */
     default: return (int64_t)((i & 1 ? i : n / 2 + i / 2) * 2654435761u % (n + 1)); /* shuffled by multiplication */
     }
 }
@@ -236,9 +236,9 @@ static void test_patterns(void **state)
                     char key[64];
                     int64_t number = pattern(which, i, n);
                     int size = sprintf(key, long_keys ? "a common prefix %08ld" : "%08ld", (long)number);
-                    assert_int_equal(tqi_rows_append(&rows, &shape, (tq_slice){key, (size_t)size}, -number,
-                                                     (tq_slice){NULL, 0}),
-                                     TQ_OK);
+                    assert_int_equal(
+                        tqi_rows_append(&rows, &shape, (tq_slice){key, (size_t)size}, -number, (tq_slice){NULL, 0}),
+                        TQ_OK);
                     sum += number;
                 }
                 tqi_rows_sort(&rows, which % 2 ? TQ_ORDER_KEY : TQ_ORDER_VALUE_DESC, &shape);
@@ -277,7 +277,11 @@ static void test_median_of_three_killer(void **state)
 /* A page made by hand: key size, key, value. */
 static void test_append_page(void **state)
 {
-    static const char payload[] = "\x01" "a\x02" "\x00\x01" "\x12" "eighteen character\x03";
+    static const char payload[] = "\x01"
+                                  "a\x02"
+                                  "\x00\x01"
+                                  "\x12"
+                                  "eighteen character\x03";
     uint8_t page[TQI_PAGE_HEADER + sizeof payload - 1];
     tqi_value_shape shape = {TQ_I64, 0};
     tqi_rows rows;
@@ -306,7 +310,12 @@ static void test_append_page(void **state)
 /* Borrowed, long keys stay in the page, and everything else is copied; cleared, the rows begin again. */
 static void test_borrow_and_clear(void **state)
 {
-    static const char payload[] = "\x01" "a\x02" "vv" "\x12" "eighteen character\x01" "w";
+    static const char payload[] = "\x01"
+                                  "a\x02"
+                                  "vv"
+                                  "\x12"
+                                  "eighteen character\x01"
+                                  "w";
     uint8_t page[TQI_PAGE_HEADER + sizeof payload - 1];
     tqi_budget budget = {0};
     tqi_value_shape shape = {TQ_BYTES, 0};
@@ -366,12 +375,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_rows),
-        cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_patterns),
-        cmocka_unit_test(test_median_of_three_killer),
-        cmocka_unit_test(test_append_page),
-        cmocka_unit_test(test_borrow_and_clear),
+        cmocka_unit_test(test_random_rows), cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_patterns),    cmocka_unit_test(test_median_of_three_killer),
+        cmocka_unit_test(test_append_page), cmocka_unit_test(test_borrow_and_clear),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -187,12 +187,12 @@ static void test_in_memory(void **state)
 static void test_spilled(void **state)
 {
     (void)state;
-    check(1, 40, 100, 100);          /* everything */
-    check(20000, 10, 100, 100);      /* a part; all of it fits the staging */
-    check(300000, 200, 200, 200);    /* the staging is flushed many times */
-    check(1000000, 300, 200, 200);   /* chunks are filled before the staging is */
-    check(1, 6, 40, 400000);         /* pages larger than the staging */
-    check(1000000, 12, 40, 50000);   /* both */
+    check(1, 40, 100, 100);        /* everything */
+    check(20000, 10, 100, 100);    /* a part; all of it fits the staging */
+    check(300000, 200, 200, 200);  /* the staging is flushed many times */
+    check(1000000, 300, 200, 200); /* chunks are filled before the staging is */
+    check(1, 6, 40, 400000);       /* pages larger than the staging */
+    check(1000000, 12, 40, 50000); /* both */
     check(5000000, 30, 12, 300000);
 }
 

@@ -231,9 +231,17 @@ static void test_values_of_every_size(void **state)
 
 static void test_keys_that_look_alike(void **state)
 {
-    static const tq_slice keys[] = {{"", 0}, {"\0", 1}, {"\0\0", 2}, {"a", 1}, {"a\0", 2}, {"a\0\0\0\0\0\0\0", 8},
-                                    {"a\0\0\0\0\0\0\0\0", 9}, {"0123456789abcdef", 16}, {"0123456789abcdef\0", 17},
-                                    {"0123456789abcdef\0\0", 18}, {"0123456789abcdefg", 17}};
+    static const tq_slice keys[] = {{"", 0},
+                                    {"\0", 1},
+                                    {"\0\0", 2},
+                                    {"a", 1},
+                                    {"a\0", 2},
+                                    {"a\0\0\0\0\0\0\0", 8},
+                                    {"a\0\0\0\0\0\0\0\0", 9},
+                                    {"0123456789abcdef", 16},
+                                    {"0123456789abcdef\0", 17},
+                                    {"0123456789abcdef\0\0", 18},
+                                    {"0123456789abcdefg", 17}};
     tqi_spec spec = spec_of(TQ_SUM, TQ_I64, 0, 4, NULL);
     tqi_table table;
 
@@ -546,8 +554,7 @@ static void test_hashes_are_divided(void **state)
                 uint32_t step = halvings ? (uint32_t)1 << (32 - halvings) : 0, mine = step ? place / step * step : 0;
                 table.hashes = (tqi_hashes){ranges[r], mine, halvings};
                 assert_true(tqi_table_is_for(&table, hash));
-                assert_int_equal(tqi_table_slot(&table, hash),
-                                 ((uint64_t)(place - mine) << halvings) >> (32 - 4));
+                assert_int_equal(tqi_table_slot(&table, hash), ((uint64_t)(place - mine) << halvings) >> (32 - 4));
                 if (!halvings)
                     continue;
                 table.hashes.base = mine + step;
@@ -610,7 +617,8 @@ static void check_sorted(tq_combine combine, size_t n, uint32_t ranges, unsigned
         tqi_table_clear(&table, hashes);
         while (table.n < n) {
             char key[40];
-            sprintf(key, random_below(random, 5) ? "%lu" : "some longer key %lu", (unsigned long)random_below(random, 100 * n));
+            sprintf(key, random_below(random, 5) ? "%lu" : "some longer key %lu",
+                    (unsigned long)random_below(random, 100 * n));
             uint32_t hash32 = (uint32_t)(tqi_hash(key, strlen(key)) >> 32);
             if (tqi_table_is_for(&table, hash32))
                 assert_int_equal(add_text(&table, key, (int64_t)random_below(random, 3)), TQ_OK);

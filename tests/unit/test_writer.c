@@ -95,8 +95,8 @@ static void assert_written(const world *all, const tq_account *account)
     assert_int_equal(all->got.n, all->rows.n);
     for (size_t i = 0; i < all->rows.n; i++) {
         tqi_account_entry(&all->spec, &all->spec.shape, &all->rows.entries[i], &expected);
-        assert_int_equal(
-            tqi_rows_compare(TQ_ORDER_KEY, &all->spec.shape, &all->rows.entries[i], &all->got.entries[i]), 0);
+        assert_int_equal(tqi_rows_compare(TQ_ORDER_KEY, &all->spec.shape, &all->rows.entries[i], &all->got.entries[i]),
+                         0);
     }
     assert_int_equal(account->records, expected.records);
     assert_int_equal(account->weight, expected.weight);
