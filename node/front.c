@@ -507,10 +507,12 @@ void tqi_front_free(tqi_front *front, tqi_budget *budget)
 
 bool tqi_front_drain(tqi_front *front, size_t *next, tqi_evicted *evicted)
 {
+    if (!front->lines8)
+        return false;
     size_t places8 = TQI_FRONT_WAYS * ((size_t)1 << (64 - front->shift8));
     size_t places16 = TQI_FRONT_WAYS * ((size_t)1 << (64 - front->shift16));
 
-    while (front->lines8 && *next < places8 + places16) {
+    while (*next < places8 + places16) {
         size_t place = (*next)++;
 
         if (place < places8) {
@@ -530,9 +532,11 @@ bool tqi_front_drain(tqi_front *front, size_t *next, tqi_evicted *evicted)
 
 bool tqi_front_drain32(tqi_front *front, size_t *next, tqi_evicted32 *evicted)
 {
+    if (!front->lines32)
+        return false;
     size_t places = TQI_FRONT_WAYS * ((size_t)1 << (64 - front->shift32));
 
-    while (front->lines32 && *next < places) {
+    while (*next < places) {
         tqi_line32 *line = &front->lines32[*next / TQI_FRONT_WAYS];
         unsigned way = (unsigned)(*next % TQI_FRONT_WAYS);
 

@@ -322,7 +322,6 @@ static void test_no_memory(void **state)
 {
     world all;
     tqi_run *run = NULL;
-    tq_account account = {0};
 
     (void)state;
     world_open(&all, TQ_ORDER_KEY, TQ_I64, 4);
