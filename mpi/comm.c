@@ -83,13 +83,6 @@ tq_status tqi_comm_await(const tqi_comm *comm, MPI_Request *request, const char 
     }
 }
 
-tq_status tqi_comm_wait(MPI_Request *request, const char *what, tq_error *error)
-{
-    static const tqi_comm at_ease = {.crowd = 1};
-
-    return tqi_comm_await(&at_ease, request, what, error);
-}
-
 /* Whether this process is one of several ranks that a launcher started: only then MPI needs to be initialized. */
 static tq_status started_by_launcher(bool *launched, tq_error *error)
 {
@@ -504,31 +497,18 @@ tq_status tqi_comm_share_error(const tqi_comm *comm, int failed, tq_error *error
     return error->status;
 }
 
-static void larger(void *into, const void *from, size_t bytes)
-{
-    int a, b;
-
-    memcpy(&a, into, sizeof a);
-    memcpy(&b, from, sizeof b);
-    if (b > a)
-        memcpy(into, &b, bytes);
-}
-
 tq_status tqi_comm_agree(const tqi_comm *comm, tq_error *error)
 {
     /* The largest of (ranks - rank) over those that failed belongs to the lowest of them. */
-    int largest = error->status ? comm->size - comm->rank : 0;
+    uint64_t largest = error->status ? (uint64_t)(comm->size - comm->rank) : 0;
 
     if (error->status && error->rank < 0)
         error->rank = comm->rank;
-    if (comm->size > 1) {
-        tq_error ours;
-
-        tqi_error_clear(&ours);
-        if (merge_all(comm, &largest, sizeof largest, larger, &ours)) {
-            *error = ours;
-            return error->status;
-        }
+    tq_error ours;
+    tqi_error_clear(&ours);
+    if (tqi_comm_max(comm, &largest, 1, &ours)) {
+        *error = ours;
+        return error->status;
     }
-    return largest ? tqi_comm_share_error(comm, comm->size - largest, error) : TQ_OK;
+    return largest ? tqi_comm_share_error(comm, comm->size - (int)largest, error) : TQ_OK;
 }

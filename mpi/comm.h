@@ -7,7 +7,7 @@
  * all of it where ranks share a core, and all bounds grow with the number of ranks that share a core.
  *
  * Only the engine (the thread that runs the cluster's jobs) may call anything here. All but tqi_mpi_check, tqi_comm_await,
- * tqi_comm_wait, tqi_comm_pause and tqi_comm_poll are collective over the cluster. */
+ * tqi_comm_pause and tqi_comm_poll are collective over the cluster. */
 #ifndef TQI_COMM_H
 #define TQI_COMM_H
 
@@ -63,9 +63,6 @@ tq_status tqi_comm_poll(const tqi_comm *comm, int tag, void *buffer, int size, i
 
 /* Wait for a request: test, pause, test. */
 tq_status tqi_comm_await(const tqi_comm *comm, MPI_Request *request, const char *what, tq_error *error);
-
-/* The same, for a wait that is known to be short. */
-tq_status tqi_comm_wait(MPI_Request *request, const char *what, tq_error *error);
 
 /* Rank 0's bytes on every rank. *bytes is malloc'ed on the others. */
 tq_status tqi_comm_broadcast(const tqi_comm *comm, int root, char **bytes, size_t *size, tq_error *error);

@@ -131,12 +131,8 @@ static void free_workings(tqi_job *job)
     free(job->texts);
     job->texts = NULL;
     tqi_map_end(job);
-    while (job->runs) {
-        tqi_run *next = job->runs->next;
-
-        tqi_run_free(&job->spec, job->runs);
-        job->runs = next;
-    }
+    tqi_run_free_list(&job->spec, job->runs);
+    job->runs = NULL;
     job->runs_end = &job->runs;
     tqi_exchange_free(&job->exchange);
     tqi_store_free(&job->store);

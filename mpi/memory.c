@@ -50,7 +50,7 @@ void tqi_share_memory(tqi_job *job)
 {
     uint64_t memory = job->budget.limit ? job->budget.limit : UINT64_MAX / 2;
     uint64_t workers = (uint64_t)tq_executor_workers(job->executor);
-    uint32_t bins = job->spec.partitions <= TQI_MOST_BINS ? job->spec.partitions : TQI_FEWER_BINS;
+    uint32_t bins = tqi_bins_count(job->spec.partitions);
     tqi_shares *shares = &job->shares;
 
     workers = workers ? workers : 1;

@@ -167,8 +167,6 @@ static void start_output(tqi_job *job, tqi_text text)
         tqi_text_free(&text);
         return;
     }
-    if (work->text.data) /* memory for a text that it does not need */
-        job->spares[job->n_spares++] = work->text;
     work->text = text;
     job->writing.output_busy = true;
     tqi_work_start(work);
@@ -364,9 +362,9 @@ void tqi_write_abandon(tqi_job *job)
     /* Rank 0 takes whatever still comes when it takes leave, so that these end. */
     for (int i = 0; i < 2; i++)
         if (writing->sends[i] != MPI_REQUEST_NULL)
-            tqi_comm_wait(&writing->sends[i], "MPI_Isend", &ignored);
+            tqi_comm_await(job->comm, &writing->sends[i], "MPI_Isend", &ignored);
     if (writing->receiving != MPI_REQUEST_NULL)
-        tqi_comm_wait(&writing->receiving, "MPI_Imrecv", &ignored);
+        tqi_comm_await(job->comm, &writing->receiving, "MPI_Imrecv", &ignored);
     tqi_text_free(&writing->incoming);
     tqi_text_free(&writing->sending);
 }

@@ -6,7 +6,7 @@ tq_status tqi_bins_init(tqi_bins *bins, const tqi_spec *spec, uint64_t most)
 {
     *bins = (tqi_bins){.spec = spec, .most = most};
     bins->whole = spec->partitions <= TQI_MOST_BINS;
-    bins->n = bins->whole ? spec->partitions : TQI_FEWER_BINS;
+    bins->n = tqi_bins_count(spec->partitions);
     bins->bins = calloc(bins->n, sizeof *bins->bins);
     return bins->bins ? TQ_OK : TQ_E_MEMORY;
 }
@@ -14,10 +14,7 @@ tq_status tqi_bins_init(tqi_bins *bins, const tqi_spec *spec, uint64_t most)
 void tqi_bins_free(tqi_bins *bins)
 {
     for (uint32_t b = 0; bins->bins && b < bins->n; b++)
-        for (tqi_run *page = bins->bins[b].newest, *next; page; page = next) {
-            next = page->next;
-            tqi_run_free(bins->spec, page);
-        }
+        tqi_run_free_list(bins->spec, bins->bins[b].newest);
     free(bins->bins);
     bins->bins = NULL;
 }
@@ -66,10 +63,9 @@ tq_status tqi_bins_put(tqi_bins *bins, const tqi_key *key, uint64_t hash, int64_
 {
     const tqi_spec *spec = bins->spec;
     tqi_bin *bin = tqi_bin_of(bins, hash);
-    int type = spec->shape.type;
-    uint64_t code = tqi_zigzag(number), size = tqi_varint_size(key->size) + key->size;
+    const void *bytes = key->size <= TQI_KEY_INLINE ? (const void *)key->word : (const void *)(uintptr_t)key->word[1];
+    uint64_t size = tqi_record_size(&spec->shape, key->size, number, value);
 
-    size += type == TQ_I64 ? tqi_varint_size(code) : value.size + (type == TQ_BYTES ? tqi_varint_size(value.size) : 0);
     /* Behind bin->end there is TQI_SHORT_ROOM, of which a key's copy may use TQI_KEY_INLINE. */
     if (!bin->end || size + TQI_KEY_INLINE > (size_t)(bin->end + TQI_SHORT_ROOM - bin->at)) {
         tq_status status = tqi_bins_open(bins, bin, size, anyway);
@@ -78,20 +74,7 @@ tq_status tqi_bins_put(tqi_bins *bins, const tqi_key *key, uint64_t hash, int64_
             return status;
     }
     tqi_account_pair(spec, hash, number, value, &bins->written);
-    if (type == TQ_I64 && key->size <= TQI_KEY_INLINE) {
-        tqi_bin_write(bin, key->word[0], key->word[1], (uint32_t)key->size, code);
-        return TQ_OK;
-    }
-    uint8_t *to = tqi_varint_put(bin->at, key->size);
-    const void *bytes = key->size <= TQI_KEY_INLINE ? (const void *)key->word : (const void *)(uintptr_t)key->word[1];
-    to = mempcpy(to, bytes, key->size);
-    if (type == TQ_I64)
-        to = tqi_varint_put(to, code);
-    if (type == TQ_BYTES)
-        to = tqi_varint_put(to, value.size);
-    if (type != TQ_I64 && value.size)
-        to = mempcpy(to, value.data, value.size);
-    bin->at = to;
+    bin->at = tqi_record_encode(&spec->shape, bytes, key->size, number, value, bin->at);
     bin->records++;
     return TQ_OK;
 }

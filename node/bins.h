@@ -15,8 +15,15 @@
 /* So many streams of writes still go well together with the caches. */
 enum { TQI_MOST_BINS = 1024, TQI_FEWER_BINS = 512 };
 
-/* What a record with a key of up to TQI_KEY_MEDIUM bytes and a number may take, with the bytes behind it that writing it may change. */
+/* What a record with a key of up to TQI_KEY_MEDIUM bytes and a number may take, with the bytes behind it that writing it
+ * may change. */
 enum { TQI_SHORT_RECORD = 1 + TQI_KEY_MEDIUM + TQI_VARINT_MAX, TQI_SHORT_ROOM = TQI_SHORT_RECORD + TQI_KEY_INLINE };
+
+/* How many bins a job with so many partitions has: one for each, or fewer. */
+static inline uint32_t tqi_bins_count(uint32_t partitions)
+{
+    return partitions <= TQI_MOST_BINS ? partitions : TQI_FEWER_BINS;
+}
 
 typedef struct tqi_bin {
     uint8_t *at;      /* where the next record goes */

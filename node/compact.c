@@ -1,7 +1,5 @@
 #include "node/compact.h"
 
-#include "common/fault.h"
-
 enum { FIRST_SCRATCH = 1024 };
 
 /* What combining has done to the bins of one round so far. */
@@ -60,7 +58,7 @@ static tq_status send_scratch(tq_emitter *emitter, uint32_t b)
     return TQ_OK;
 }
 
-/* Put the scratch table's entries back into the bins, and count the bytes that they take. */
+/* Put the scratch table's entries back into the bins. */
 static tq_status keep_scratch(tq_emitter *emitter)
 {
     const tqi_table *scratch = &emitter->scratch;
@@ -76,14 +74,6 @@ static tq_status keep_scratch(tq_emitter *emitter)
             return tqi_emitter_fail(emitter, status, "no memory for a key or value (see --memory)");
     }
     return TQ_OK;
-}
-
-static void free_pages(tq_emitter *emitter, tqi_run *pages)
-{
-    for (tqi_run *next; pages; pages = next) {
-        next = pages->next;
-        tqi_run_free(emitter->spec, pages);
-    }
 }
 
 /* Merge a bin's pages into the scratch table, handing on what it holds when it is full. The pages are gone after. */
@@ -108,7 +98,7 @@ static tq_status merge_pages(tq_emitter *emitter, uint32_t b, tqi_run *pages, pr
                 break;
         }
     }
-    free_pages(emitter, pages);
+    tqi_run_free_list(emitter->spec, pages);
     if (status && !emitter->status)
         emitter->status = status;
     return status;
@@ -120,7 +110,12 @@ static tq_status combine_bin(tq_emitter *emitter, uint32_t b, bool may_keep, pro
 
     if (!pages)
         return TQ_OK;
-    tq_status status = merge_pages(emitter, b, pages, so_far);
+    tq_status status = need_scratch(emitter);
+    if (status) {
+        tqi_run_free_list(emitter->spec, pages);
+        return status;
+    }
+    status = merge_pages(emitter, b, pages, so_far);
     if (status)
         return status;
     so_far->records_after += emitter->scratch.n;
@@ -139,9 +134,7 @@ static void send_pages(tq_emitter *emitter, uint32_t b)
 
         next = page->next;
         page->next = NULL;
-        tqi_page_seal(page->data, b, header.records, header.payload);
-        if (tqi_fault("corrupt-page", emitter->spec->rank))
-            page->data[TQI_PAGE_HEADER + header.payload / 2] ^= 1;
+        tqi_seal(emitter->spec, page->data, b, header.records, header.payload);
         emitter->deliver(emitter->owner, page);
     }
 }
@@ -151,7 +144,7 @@ static tq_status compact(tq_emitter *emitter, bool last)
     const tqi_spec *spec = emitter->spec;
     const tqi_bins *bins = &emitter->bins;
     progress so_far = {0};
-    tq_status status = emitter->status ? emitter->status : need_scratch(emitter);
+    tq_status status = emitter->status;
 
     for (uint32_t b = 0; b < bins->n && !status; b++) {
         bool combines = spec->combine != TQ_COMBINE_NONE && !is_useless(&so_far);

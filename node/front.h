@@ -106,11 +106,10 @@ void tqi_front_free(tqi_front *front, tqi_budget *budget);
 /* Add value to the sum of one key if it is there. Otherwise put it in, and say what had its place. */
 bool tqi_front_add8(tqi_front *front, const tqi_key8 *key, uint64_t value, tqi_evicted *evicted);
 bool tqi_front_add16(tqi_front *front, const tqi_key16 *key, uint64_t value, tqi_evicted *evicted);
-
 bool tqi_front_add32(tqi_front *front, const tqi_key32 *key, uint64_t value, tqi_evicted32 *evicted);
 
-/* Take out one of the keys of up to 16 bytes, or of the others, that are left; false when there is none. Costs as much as the front is large at the end, not
- * each time: *next is 0 at first, and belongs to it. */
+/* Take out one of the keys of up to 16 bytes, or of the others, that are left; false when there is none. All calls
+ * together cost as much as the front is large: *next is 0 at first, and belongs to it. */
 bool tqi_front_drain(tqi_front *front, size_t *next, tqi_evicted *evicted);
 bool tqi_front_drain32(tqi_front *front, size_t *next, tqi_evicted32 *evicted);
 

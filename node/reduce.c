@@ -187,7 +187,7 @@ static tq_status no_memory(const tqi_reducer *reducer, uint32_t part, tq_error *
 /* n rows of the result, as pages, without those that cannot be among the first of the order; *sent says how many are
  * left, the first of them. */
 static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows, size_t n, size_t *sent,
-                           tqi_reduce_account *account, tq_error *error)
+                           tq_account *account, tq_error *error)
 {
     const tqi_spec *spec = reducer->spec;
     tqi_writer writer = {.spec = spec,
@@ -195,7 +195,7 @@ static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows,
                          .partition = spec->first_partition + part,
                          .deliver = reducer->deliver,
                          .owner = reducer->owner,
-                         .account = &account->rows};
+                         .account = account};
 
     if (spec->limit && spec->order != TQ_ORDER_NONE)
         n = tqi_entries_prune(rows, n, spec->order, &spec->result_shape, spec->limit);
@@ -218,12 +218,11 @@ static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows,
 static tq_status send_entries(tqi_reducer *reducer, uint32_t part, tqi_entry *entries, size_t n,
                               tqi_reduce_account *account, tq_error *error)
 {
-    tq_account rows = account->rows;
-
-    account->rows = (tq_account){0};
+    tq_account rows = {0};
     size_t sent = 0;
-    tq_status status = send_rows(reducer, part, entries, n, &sent, account, error);
-    tqi_account_add(&account->reduced, &account->rows);
+    tq_status status = send_rows(reducer, part, entries, n, &sent, &rows, error);
+
+    tqi_account_add(&account->reduced, &rows);
     tqi_account_add(&account->rows, &rows);
     count_entries(reducer->spec, &reducer->spec->shape, entries + sent, n - sent, &account->reduced);
     return status;
@@ -247,7 +246,7 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
     tqi_rows_init(&rows, spec->budget);
     tq_status status = call_reducer(spec, entries, table->n, &rows, error);
     if (!status)
-        status = send_rows(reducer, part, rows.entries, rows.n, &sent, account, error);
+        status = send_rows(reducer, part, rows.entries, rows.n, &sent, &account->rows, error);
     tqi_rows_free(&rows);
     return status;
 }

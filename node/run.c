@@ -20,32 +20,49 @@ void tqi_run_builder_free(tqi_run_builder *builder)
     builder->parts = NULL;
 }
 
-uint64_t tqi_encoded_size(const tqi_value_shape *shape, const tqi_entry *entry)
+uint64_t tqi_record_size(const tqi_value_shape *shape, size_t key_size, int64_t number, tq_slice value)
 {
-    uint64_t size = tqi_varint_size(entry->size) + entry->size;
+    uint64_t size = tqi_varint_size(key_size) + key_size;
 
     if (shape->type == TQ_I64)
-        return size + tqi_varint_size(tqi_zigzag((int64_t)entry->value));
-    tq_slice value = tqi_entry_value(shape, entry);
+        return size + tqi_varint_size(tqi_zigzag(number));
     return size + value.size + (shape->type == TQ_BYTES ? tqi_varint_size(value.size) : 0);
 }
 
-uint8_t *tqi_encode(const tqi_value_shape *shape, const tqi_entry *entry, uint8_t *to)
+uint8_t *tqi_record_encode(const tqi_value_shape *shape, const void *key, size_t key_size, int64_t number,
+                           tq_slice value, uint8_t *to)
 {
-    to = tqi_varint_put(to, entry->size);
-    if (entry->size <= TQI_KEY_INLINE)
-        memcpy(to, entry->word, TQI_KEY_INLINE);
+    to = tqi_varint_put(to, key_size);
+    if (key_size <= TQI_KEY_INLINE)
+        memcpy(to, key, TQI_KEY_INLINE);
     else
-        memcpy(to, (const void *)(uintptr_t)entry->word[1], entry->size);
-    to += entry->size;
+        memcpy(to, key, key_size);
+    to += key_size;
     if (shape->type == TQ_I64)
-        return tqi_varint_put(to, tqi_zigzag((int64_t)entry->value));
-    tq_slice value = tqi_entry_value(shape, entry);
+        return tqi_varint_put(to, tqi_zigzag(number));
     if (shape->type == TQ_BYTES)
         to = tqi_varint_put(to, value.size);
     if (value.size)
         memcpy(to, value.data, value.size);
     return to + value.size;
+}
+
+uint64_t tqi_encoded_size(const tqi_value_shape *shape, const tqi_entry *entry)
+{
+    return tqi_record_size(shape, entry->size, (int64_t)entry->value, tqi_entry_value(shape, entry));
+}
+
+uint8_t *tqi_encode(const tqi_value_shape *shape, const tqi_entry *entry, uint8_t *to)
+{
+    return tqi_record_encode(shape, tqi_entry_key(entry).data, entry->size, (int64_t)entry->value,
+                             tqi_entry_value(shape, entry), to);
+}
+
+void tqi_seal(const tqi_spec *spec, uint8_t *page, uint32_t partition, uint32_t records, uint32_t payload)
+{
+    tqi_page_seal(page, partition, records, payload);
+    if (tqi_fault("corrupt-page", spec->rank))
+        page[TQI_PAGE_HEADER + payload / 2] ^= 1;
 }
 
 void tqi_account_entry(const tqi_spec *spec, const tqi_value_shape *shape, const tqi_entry *entry, tq_account *account)
@@ -97,9 +114,7 @@ static void seal_all(tqi_run_builder *builder, uint8_t *page)
 
         if (!part->records)
             continue;
-        tqi_page_seal(page, builder->first_partition + p, part->records, (uint32_t)part->bytes);
-        if (tqi_fault("corrupt-page", builder->spec->rank))
-            page[TQI_PAGE_HEADER + part->bytes / 2] ^= 1;
+        tqi_seal(builder->spec, page, builder->first_partition + p, part->records, (uint32_t)part->bytes);
         page += TQI_PAGE_HEADER + part->bytes;
     }
 }
@@ -166,4 +181,12 @@ void tqi_run_free(const tqi_spec *spec, tqi_run *run)
         tqi_pool_give(run->pool, run);
     else if (run)
         tqi_budget_free(spec->budget, run, sizeof *run + run->capacity);
+}
+
+void tqi_run_free_list(const tqi_spec *spec, tqi_run *first)
+{
+    for (tqi_run *next; first; first = next) {
+        next = first->next;
+        tqi_run_free(spec, first);
+    }
 }

@@ -48,13 +48,22 @@ tq_status tqi_run_build_one(const tqi_spec *spec, const tqi_value_shape *shape, 
                             const tqi_entry *entries, size_t n, tq_account *account, tqi_run **run);
 
 void tqi_run_free(const tqi_spec *spec, tqi_run *run);
+void tqi_run_free_list(const tqi_spec *spec, tqi_run *first);
 
-/* Bytes that an entry takes in a page. */
+/* Bytes that a record takes in a page: number is its value for TQ_I64, value its bytes otherwise. */
+uint64_t tqi_record_size(const tqi_value_shape *shape, size_t key_size, int64_t number, tq_slice value);
+
+/* Write one record, and return where it ends. key: its bytes, or the two words of a short one, which are copied as 16 bytes
+ * whatever its size, so that many bytes behind the record's key may change. */
+uint8_t *tqi_record_encode(const tqi_value_shape *shape, const void *key, size_t key_size, int64_t number,
+                           tq_slice value, uint8_t *to);
+
+/* The same of an entry. */
 uint64_t tqi_encoded_size(const tqi_value_shape *shape, const tqi_entry *entry);
-
-/* Write one record, and return where it ends. Short keys are copied as 16 bytes whatever their size, so that many bytes
- * behind the record's key may change. */
 uint8_t *tqi_encode(const tqi_value_shape *shape, const tqi_entry *entry, uint8_t *to);
+
+/* Make the header and checksum of a page whose records are there. */
+void tqi_seal(const tqi_spec *spec, uint8_t *page, uint32_t partition, uint32_t records, uint32_t payload);
 
 /* Add a pair as it was emitted, or as a page has it, to an account, as the job's combiner has it: number is the value of
  * TQ_I64 pairs, value that of others. */

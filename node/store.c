@@ -48,12 +48,7 @@ void tqi_store_free(tqi_store *store)
         free(store->parts[p].pages);
     }
     free(store->parts);
-    while (store->runs) {
-        tqi_run *next = store->runs->next;
-
-        tqi_run_free(store->spec, store->runs);
-        store->runs = next;
-    }
+    tqi_run_free_list(store->spec, store->runs);
     free(store->chunks);
     close_staging(store);
     if (store->spec && store->spill >= 0)

@@ -124,11 +124,10 @@ static tq_status store_value(tqi_table *table, tqi_entry *entry, int64_t number,
         return TQ_OK;
     }
     if (table->spec->shape.type == TQ_FIXED) {
-        void *bytes = tqi_arena_alloc(&table->arena, value.size);
+        const char *bytes = tqi_arena_copy(&table->arena, value.data, value.size);
 
         if (!bytes)
             return TQ_E_MEMORY;
-        memcpy(bytes, value.data, value.size);
         entry->value = (uint64_t)(uintptr_t)bytes;
         return TQ_OK;
     }
@@ -150,11 +149,10 @@ static tq_status append(tqi_table *table, const tqi_key *key, uint32_t hash32, i
     tqi_entry *entry = &table->entries[table->n];
     *entry = (tqi_entry){{key->word[0], key->word[1]}, 0, hash32, (uint32_t)key->size};
     if (key->size > TQI_KEY_INLINE) {
-        char *copy = tqi_arena_alloc(&table->arena, key->size);
+        const char *copy = tqi_arena_copy(&table->arena, (const void *)(uintptr_t)key->word[1], key->size);
 
         if (!copy)
             return table->n ? TQ_E_AGAIN : TQ_E_MEMORY;
-        memcpy(copy, (const void *)(uintptr_t)key->word[1], key->size);
         entry->word[1] = (uint64_t)(uintptr_t)copy;
     }
     if (store_value(table, entry, number, value))

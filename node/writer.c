@@ -1,7 +1,5 @@
 #include "node/writer.h"
 
-#include "common/fault.h"
-
 void tqi_writer_finish(tqi_writer *writer)
 {
     tqi_run *page = writer->page;
@@ -9,9 +7,8 @@ void tqi_writer_finish(tqi_writer *writer)
     if (!page)
         return;
     page->bytes = (size_t)(writer->at - page->data);
-    tqi_page_seal(page->data, writer->partition, (uint32_t)page->records, (uint32_t)(page->bytes - TQI_PAGE_HEADER));
-    if (tqi_fault("corrupt-page", writer->spec->rank))
-        page->data[page->bytes - 1] ^= 1;
+    tqi_seal(writer->spec, page->data, writer->partition, (uint32_t)page->records,
+             (uint32_t)(page->bytes - TQI_PAGE_HEADER));
     writer->page = NULL;
     writer->deliver(writer->owner, page);
 }
