@@ -2,7 +2,7 @@
  * question is answered "no" at compile time.
  *
  * The environment variable TEQUIO_FAULT names one fault, with @RANK behind it to happen on that rank alone:
- *   drop-record     a flush of a worker's table forgets one record
+ *   drop-record     a flush of a worker's table, or routing rows, forgets one record
  *   lose-page       a page of a flush does not arrive at its partition
  *   duplicate-page  a page arrives twice
  *   corrupt-page    a byte of a page changes after its checksum was made

@@ -130,6 +130,8 @@ static void free_workings(tqi_job *job)
         tqi_text_free(&job->texts[p].text);
     free(job->texts);
     job->texts = NULL;
+    while (job->writing.n_outputs)
+        tqi_text_free(&job->writing.outputs[--job->writing.n_outputs]);
     tqi_map_end(job);
     tqi_run_free_list(&job->spec, job->runs);
     job->runs = NULL;
@@ -138,7 +140,7 @@ static void free_workings(tqi_job *job)
     tqi_store_free(&job->store);
     tqi_store_free(&job->results);
     job->final = NULL;
-    tqi_rows_free(&job->splitters);
+    tqi_order_free(job);
     for (int i = 0; i < TQ_MAX_WORKERS; i++) {
         if (job->reducers[i])
             tqi_reducer_free(job->reducers[i]);
@@ -356,8 +358,12 @@ static tq_status reduce(tqi_job *job)
         tqi_hub_set_total(job->hub, TQ_PHASE_REDUCE, job->spec.partitions, 0);
     tqi_hub_begin(job->hub, TQ_PHASE_REDUCE);
     tq_status status = take_step(job, "reduce", tqi_reduce_start);
+    if (!status && job->early)
+        status = run_phase(job, "reduce", NULL, tqi_sample_step);
     if (!status)
-        status = run_phase(job, "reduce", NULL, tqi_reduce_step);
+        status = take_step(job, "reduce", tqi_reduce_ready);
+    if (!status)
+        status = run_phase(job, "reduce", job->early ? &job->exchange : NULL, tqi_reduce_step);
     if (!status)
         status = take_step(job, "reduce", tqi_account_check_reduced);
     if (!status)
@@ -373,8 +379,8 @@ static tq_status order(tqi_job *job)
 
     if (!tqi_order_needed(job))
         return TQ_OK;
-    status = take_step(job, "write", tqi_order_start);
-    if (!status)
+    status = job->early ? TQ_OK : take_step(job, "write", tqi_order_start);
+    if (!status && !job->early)
         status = run_phase(job, "write", &job->exchange, tqi_route_step);
     if (!status)
         status = take_step(job, "write", tqi_order_end);

@@ -2,9 +2,10 @@
  *
  * Who may touch what:
  *   the engine    everything, but what is listed below.
- *   workers       the one tqi_work they were given; their own mapper state (mappers[worker index]); spec, inputs and
- *                 their own reducer and scratch; the stores after they were sealed (read only); parts[part] of the part that
+ *   workers       the one tqi_work they were given; their own mapper state (mappers[worker index]); spec, inputs, splitters
+ *                 and their own reducer, router and scratch; the stores after they were sealed (read only); parts[part] of the part that
  *                 their work names; tqi_job_deliver.
+ *   both          works_left.
  *   any thread    cancel, tqi_job_wake, the hub; and once the future is final, the results.
  * lock guards the list of runs and awake, nothing else. */
 #ifndef TQI_JOB_H
@@ -39,10 +40,11 @@ typedef struct tqi_shares {
     uint64_t runs;   /* pages on their way to the engine, from which on workers wait */
     uint64_t queue;  /* pages that wait to be sent, from which on no input is read */
     uint64_t store;  /* pages in memory, of the input and of the result each; more are spilled */
-    uint64_t table;  /* of one worker that reduces */
+    uint64_t table;  /* of one worker that reduces, */
+    uint64_t routed; /* and open pages of one that routes rows */
 } tqi_shares;
 
-enum { TQI_SPARES = 8 };
+enum { TQI_SPARES = 8, TQI_OUTPUTS = 4 };
 
 /* One task of the pool. The engine fills it, a worker runs it, the engine reaps it. */
 typedef struct tqi_work {
@@ -60,6 +62,7 @@ typedef struct tqi_work {
     uint64_t records;           /* emitted by it */
     tqi_mapper *mapper;         /* flush */
     uint32_t part;              /* reduce, route, sort, format, count */
+    tqi_sample_size sampled;    /* sample */
     tqi_text text;              /* format, write */
     tqi_reduce_account reduced; /* reduce */
     tq_account account;         /* of the rows it routed, or wrote, */
@@ -84,7 +87,9 @@ typedef struct tqi_part_text {
 /* The write phase's own state. */
 typedef struct tqi_writing {
     uint32_t taken;   /* parts whose text was taken */
-    bool output_busy; /* rank 0: a task is writing */
+    bool output_busy; /* rank 0: a task is writing these texts, which are the task's until it is over */
+    tqi_text outputs[TQI_OUTPUTS];
+    int n_outputs;
     int turn;         /* rank 0: the rank whose text comes next, 0 before the first */
     bool incoming_open;
     tqi_text incoming; /* rank 0: being received, or waiting for the writing task */
@@ -131,11 +136,14 @@ struct tqi_job {
     tqi_exchange exchange;
     tqi_store results; /* rows by partition, as they were reduced */
     bool reducing;     /* delivered runs belong to results, not into the exchange */
+    bool early;        /* rows go to their ranges as they are reduced; results are then rows by ranges */
+    tqi_sample_size sampled;
     tqi_output output; /* rank 0 */
     bool output_open;
 
     tqi_work **works;
     int n_works, works_used;
+    atomic_int works_left;       /* started, and not over; counted up by the engine, down by workers */
     tqi_text spares[TQI_SPARES]; /* memory of texts that are written, for the next */
     int n_spares;
     tqi_mapper *mappers[TQ_MAX_WORKERS];
@@ -145,7 +153,8 @@ struct tqi_job {
     tqi_rows *scratch[TQ_MAX_WORKERS]; /* of each worker, see tqi_scratch_rows */
     tqi_rows *parts;                   /* the rows of each part, if this rank keeps them */
     uint32_t n_parts, next_part;       /* next_part: the first without a task in this phase */
-    tqi_rows splitters;
+    tqi_splitters splitters;
+    tqi_router *routers[TQ_MAX_WORKERS]; /* of each worker, while it routes rows after reducing */
     tqi_part_text *texts;
     tqi_writing writing;
     uint64_t *first_row;  /* n_parts + 1: the number of each part's first row, without those behind the limit */
@@ -180,6 +189,9 @@ void tqi_work_start(tqi_work *work);
 
 /* Call done for each task that is over; the first error becomes the job's. Returns whether there was one. */
 bool tqi_work_reap(tqi_job *job, void (*done)(tqi_job *job, tqi_work *work));
+
+/* Keep the memory of a text for the next, or give it back. */
+void tqi_work_reuse_text(tqi_job *job, tqi_text *text);
 
 /* Wait for all tasks and forget them. */
 void tqi_work_abandon(tqi_job *job);
@@ -221,13 +233,21 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error);
 bool tqi_map_step(tqi_job *job, tqi_vote *vote);
 void tqi_map_end(tqi_job *job);
 tq_status tqi_reduce_start(tqi_job *job, tq_error *error);
+bool tqi_sample_step(tqi_job *job, tqi_vote *vote); /* if early */
+tq_status tqi_reduce_ready(tqi_job *job, tq_error *error);
 bool tqi_reduce_step(tqi_job *job, tqi_vote *vote);
 void tqi_reduce_end(tqi_job *job);
-/* Ordering over ranks: choose splitters (collective, waits), route rows to their ranges. */
+/* Ordering over ranks: choose splitters (collective, waits), route rows to their ranges. Early: after sampling, before
+ * reducing. */
 bool tqi_order_needed(const tqi_job *job);
+tq_status tqi_order_decide(tqi_job *job, tq_error *error); /* whether early; collective, waits */
+tq_status tqi_order_start_early(tqi_job *job, tq_error *error);
+void tqi_order_flush(tqi_job *job, tqi_router *router);
+void tqi_order_vote(const tqi_job *job, tqi_vote *vote);
 tq_status tqi_order_start(tqi_job *job, tq_error *error);
 bool tqi_route_step(tqi_job *job, tqi_vote *vote);
 tq_status tqi_order_end(tqi_job *job, tq_error *error);
+void tqi_order_free(tqi_job *job);
 tq_status tqi_write_start(tqi_job *job, tq_error *error);
 bool tqi_write_step(tqi_job *job, tqi_vote *vote);
 /* Complete this rank's sends of text; the job is ending early. */

@@ -1,8 +1,8 @@
 /* How a rank's budget is divided. What stands here adds up to less than all of it, whichever phase a rank is in:
  *
  *   map      pages of the workers 1/4, early combining 1/16, input 1/16, runs 1/16, queue 1/16, a round 2/32, store 1/4
- *   reduce   store 1/4, results 1/4, tables 1/4, runs 1/16
- *   order    results 1/4, ranges 1/4, runs, queue and round as above
+ *   reduce   store 1/4, results or ranges 1/4, tables 1/8, open pages of ranges 1/16, runs, queue and round as above
+ *   order    results 1/4, ranges 1/4, open pages of ranges 1/16, runs, queue and round as above
  *   write    ranges 1/4, rows and texts of the ranges under way 1/4
  *
  * and 1/16 to stage what is spilled (node/store.c: 1/8 of a store's share, twice), of one store at a time: each is sealed
@@ -13,6 +13,7 @@
 
 static const uint64_t MOST_WORKER_BYTES = 256 << 20, MOST_EARLY_BYTES = 1 << 20;
 static const uint64_t MOST_RUN_BYTES = 64 << 20, MOST_QUEUED_BYTES = 256 << 20, MOST_RANGE_BYTES = 64 << 20;
+static const uint64_t MOST_ROUTED_BYTES = 64 << 20;
 enum { SMALLEST_PIECE = 64 << 10 };
 
 static uint64_t at_most(uint64_t bytes, uint64_t most)
@@ -65,6 +66,7 @@ void tqi_share_memory(tqi_job *job)
     shares->runs = at_most(memory / 16, MOST_RUN_BYTES);
     shares->queue = at_most(memory / 16, MOST_QUEUED_BYTES);
     shares->store = job->budget.limit / 4;
-    shares->table = job->budget.limit / 4 / workers;
+    shares->table = job->budget.limit / 8 / workers;
+    shares->routed = at_most(memory / 16 / workers, MOST_ROUTED_BYTES);
     job->spec.worker_bytes = shares->worker;
 }

@@ -1,6 +1,10 @@
 /* Ordering the rows over all ranks: a sample decides the ranges, and the rows travel through a second exchange. Each
  * range is sorted when it is written (mpi/write.c). Also the way to gather all rows on rank 0: then it owns every
- * range. */
+ * range.
+ *
+ * Where rows are as many as keys, a few partitions say well enough what all rows will be like: the ranges are chosen before
+ * reducing, and rows go to theirs at once. Otherwise, say with a reducer that makes what it likes, the rows are kept, and routed when
+ * all of them were seen. */
 #include "mpi/job.h"
 
 #include "common/account.h"
@@ -21,10 +25,21 @@ bool tqi_order_needed(const tqi_job *job)
     return job->spec.order != TQ_ORDER_NONE || gather;
 }
 
-/* Rows and bytes of their pages, on all ranks. */
-static tq_status count_rows(tqi_job *job, uint64_t *bytes, tq_error *error)
+tq_status tqi_order_decide(tqi_job *job, tq_error *error)
 {
-    uint64_t numbers[2] = {job->results.records, job->results.bytes};
+    const tqi_spec *spec = &job->spec;
+    uint64_t records = job->store.records;
+    tq_status status = tqi_comm_sum(job->comm, &records, 1, error);
+
+    job->early = !status && spec->order != TQ_ORDER_NONE && spec->combine != TQ_COMBINE_NONE && !spec->reduce &&
+                 !spec->limit && records > FEW_ROWS;
+    return status;
+}
+
+/* Rows and bytes of their pages, on all ranks, from those of this rank. */
+static tq_status count_rows(tqi_job *job, uint64_t rows, uint64_t *bytes, tq_error *error)
+{
+    uint64_t numbers[2] = {rows, *bytes};
     tq_status status = tqi_comm_sum(job->comm, numbers, 2, error);
 
     job->total_rows = numbers[0];
@@ -81,11 +96,11 @@ static tq_status choose(tqi_job *job, const char *pages, size_t size, char **cho
     return status;
 }
 
-/* This rank's samples, of the same density as everybody's. */
-static tq_status sample(tqi_job *job, tqi_run **run, tq_error *error)
+/* This rank's samples, of the same density as everybody's. rows: of this rank. */
+static tq_status sample(tqi_job *job, uint64_t rows, tqi_run **run, tq_error *error)
 {
     tqi_sampler *samplers[TQ_MAX_WORKERS];
-    uint64_t step = 0, rows = job->results.records;
+    uint64_t step = 0;
     uint64_t wanted = TQI_SAMPLES_PER_RANGE * (uint64_t)job->order_spec.partitions;
     int n = 0;
 
@@ -105,14 +120,14 @@ static tq_status sample(tqi_job *job, tqi_run **run, tq_error *error)
     return error->status;
 }
 
-/* Splitters for everybody. Each step is agreed on, so that nobody waits for somebody who failed. */
-static tq_status make_splitters(tqi_job *job, tq_error *error)
+/* Splitters for everybody. Each step is agreed on, so that nobody waits for somebody who failed. rows: of this rank. */
+static tq_status make_splitters(tqi_job *job, uint64_t rows, tq_error *error)
 {
     char *samples = NULL, *chosen = NULL;
     size_t samples_size = 0, chosen_size = 0;
     tqi_run *mine = NULL;
 
-    sample(job, &mine, error);
+    sample(job, rows, &mine, error);
     tq_status status = tqi_pulse_broken(error) ? error->status : tqi_comm_agree(job->comm, error);
     if (!status)
         status = tqi_comm_gather(job->comm, mine ? mine->data : NULL, mine ? mine->bytes : 0, &samples, &samples_size,
@@ -126,8 +141,8 @@ static tq_status make_splitters(tqi_job *job, tq_error *error)
     free(samples);
     if (!status)
         status = tqi_comm_broadcast(job->comm, 0, &chosen, &chosen_size, error);
-    if (!status && chosen_size > 0 &&
-        tqi_rows_append_page(&job->splitters, &job->spec.result_shape, (const uint8_t *)chosen, false))
+    if (!status &&
+        tqi_splitters_init(&job->splitters, &job->order_spec, chosen_size > 0 ? (const uint8_t *)chosen : NULL))
         tqi_fail(error, TQ_E_MEMORY, "no memory for the ranges of keys (see --memory)");
     free(chosen);
     return status ? status : tqi_comm_agree(job->comm, error);
@@ -153,39 +168,99 @@ static uint32_t choose_owners(tqi_job *job, uint64_t bytes)
     return spec->partitions;
 }
 
-tq_status tqi_order_start(tqi_job *job, tq_error *error)
+/* The ranges for rows of this rank, whose pages have bytes, and the way there. into: where rows of ranges arrive. */
+static tq_status start(tqi_job *job, uint64_t rows, uint64_t bytes, tqi_store *into, tq_error *error)
 {
-    uint64_t bytes;
-    tq_status status = count_rows(job, &bytes, error);
+    tq_status status = count_rows(job, rows, &bytes, error);
 
-    tqi_rows_init(&job->splitters, &job->budget);
     if (status)
         return status;
     uint32_t parts_per_rank = choose_owners(job, bytes);
     if (job->spec.order != TQ_ORDER_NONE && job->total_rows > FEW_ROWS)
-        status = make_splitters(job, error);
-    if (!status)
-        status = tqi_store_seal(&job->results, error);
+        status = make_splitters(job, rows, error);
+    else if (tqi_splitters_init(&job->splitters, &job->order_spec, NULL))
+        status = tqi_fail_memory(error, 0, "the ranges of keys");
     if (status)
         return status;
-    job->next_part = 0;
-    status = tqi_store_init(&job->store, &job->order_spec, job->shares.store, job->description.tmpdir);
+    status = tqi_store_init(into, &job->order_spec, job->shares.store, job->description.tmpdir);
     if (!status)
-        status = tqi_exchange_init(&job->exchange, job->comm, &job->order_spec, &job->store, parts_per_rank,
+        status = tqi_exchange_init(&job->exchange, job->comm, &job->order_spec, into, parts_per_rank,
                                    job->description.round_bytes);
     return status ? tqi_fail_memory(error, 0, "ordering the rows") : TQ_OK;
 }
 
+tq_status tqi_order_start_early(tqi_job *job, tq_error *error)
+{
+    const tqi_sample_size *sampled = &job->sampled;
+    double factor = sampled->records ? (double)job->store.records / (double)sampled->records : 0;
+
+    job->rounds += job->exchange.rounds;
+    tqi_exchange_free(&job->exchange);
+    return start(job, (uint64_t)(factor * (double)sampled->rows), (uint64_t)(factor * (double)sampled->bytes),
+                 &job->results, error);
+}
+
+tq_status tqi_order_start(tqi_job *job, tq_error *error)
+{
+    tq_status status = tqi_store_seal(&job->results, error);
+
+    job->next_part = 0;
+    if (!status)
+        status = start(job, job->results.records, job->results.bytes, &job->store, error);
+    return status;
+}
+
+void tqi_order_flush(tqi_job *job, tqi_router *router)
+{
+    tqi_run *run;
+    tq_error error;
+
+    tqi_error_clear(&error);
+    if (tqi_router_take(router, &run))
+        tqi_fail(&error, TQ_E_MEMORY, "no memory to order the rows (see --memory)");
+    else if (run && job->error.status)
+        tqi_run_free(&job->order_spec, run);
+    else if (run)
+        tqi_exchange_add(&job->exchange, run, &error);
+    if (error.status)
+        tqi_job_fail(job, &error);
+}
+
+void tqi_order_vote(const tqi_job *job, tqi_vote *vote)
+{
+    vote->wants_round =
+        job->exchange.queued > 0 && (!vote->busy || job->exchange.queued >= job->description.round_bytes / 4);
+    vote->busy |= job->exchange.queued > 0;
+}
+
+/* The router of a worker, of which only one task at a time runs. */
+static tqi_router *router_of(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+    tqi_router *router = job->routers[worker];
+
+    if (router)
+        return router;
+    router = calloc(1, sizeof *router);
+    if (!router || tqi_router_init(router, &job->splitters, job->shares.routed, tqi_job_deliver, job)) {
+        tqi_fail_memory(&work->error, sizeof *router, "the pages of ranges");
+        free(router);
+        return NULL;
+    }
+    job->routers[worker] = router;
+    return router;
+}
+
 /* Rows on their way. Without an order they stay in their partition, in the order that they have. */
-static void route_rows(tqi_work *work, tqi_rows *rows)
+static void route_rows(tqi_work *work, tqi_router *router, tqi_rows *rows)
 {
     tqi_job *job = work->job;
     uint32_t partition = job->spec.first_partition + work->part;
     tqi_run *run = NULL;
     tq_status status = TQ_OK;
 
-    if (job->spec.order != TQ_ORDER_NONE)
-        status = tqi_order_route(&job->order_spec, rows, &job->splitters, &work->account, &run);
+    if (router)
+        status = tqi_router_put(router, rows->entries, rows->n, &work->account);
     else if (rows->n > 0)
         status = tqi_run_build_one(&job->spec, &job->spec.result_shape, partition, rows->entries, rows->n,
                                    &work->account, &run);
@@ -196,28 +271,25 @@ static void route_rows(tqi_work *work, tqi_rows *rows)
     tqi_rows_clear(rows);
 }
 
-/* Many rows at a time, so that there are some for each range, but not more than may be sorted at once. */
+/* A page at a time. */
 static void route_part(tqi_work *work, int worker)
 {
     tqi_job *job = work->job;
     tqi_rows *rows = tqi_scratch_rows(work, worker);
-    size_t most = (size_t)(job->range_bytes / ROW_BYTES);
+    tqi_router *router = job->spec.order != TQ_ORDER_NONE ? router_of(work, worker) : NULL;
     tqi_page_buffer buffer = {0};
 
     for (size_t i = 0; rows && i < job->results.parts[work->part].n && !work->error.status; i++) {
         const uint8_t *page;
-        bool stays = tqi_store_keeps_page(&job->results, work->part, i);
 
         if (atomic_load_explicit(&job->stop, memory_order_relaxed) ||
             tqi_store_page(&job->results, work->part, i, &buffer, &page, &work->error))
             break;
-        if (tqi_rows_append_page(rows, &job->spec.result_shape, page, stays))
+        if (tqi_rows_append_page(rows, &job->spec.result_shape, page, true))
             tqi_fail(&work->error, TQ_E_MEMORY, "no memory to order the rows (see --memory)");
-        else if (rows->n >= most)
-            route_rows(work, rows);
+        else
+            route_rows(work, router, rows);
     }
-    if (rows && !work->error.status)
-        route_rows(work, rows);
     tqi_store_drop(&job->results, work->part);
     tqi_page_buffer_free(&buffer);
 }
@@ -233,17 +305,30 @@ bool tqi_route_step(tqi_job *job, tqi_vote *vote)
     bool moved = tqi_step_parts(job, vote, route_part, routed);
 
     moved |= tqi_job_take_runs(job);
-    vote->wants_round =
-        job->exchange.queued > 0 && (!vote->busy || job->exchange.queued >= job->description.round_bytes / 4);
-    vote->busy |= job->exchange.queued > 0;
+    for (int i = 0; i < TQ_MAX_WORKERS && !vote->busy; i++)
+        if (job->routers[i])
+            tqi_order_flush(job, job->routers[i]);
+    tqi_order_vote(job, vote);
     return moved;
+}
+
+void tqi_order_free(tqi_job *job)
+{
+    for (int i = 0; i < TQ_MAX_WORKERS; i++) {
+        if (job->routers[i])
+            tqi_router_free(job->routers[i]);
+        free(job->routers[i]);
+        job->routers[i] = NULL;
+    }
+    tqi_splitters_free(&job->splitters);
 }
 
 tq_status tqi_order_end(tqi_job *job, tq_error *error)
 {
-    tqi_rows_free(&job->splitters);
-    tqi_job_free_store(job, &job->results);
-    job->final = &job->store;
+    tqi_order_free(job);
+    if (!job->early)
+        tqi_job_free_store(job, &job->results);
+    job->final = job->early ? &job->results : &job->store;
     job->final_spec = &job->order_spec;
-    return tqi_store_seal(&job->store, error);
+    return tqi_store_seal(job->final, error);
 }

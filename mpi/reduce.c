@@ -5,6 +5,8 @@
 #include "common/error.h"
 #include <stdlib.h>
 
+enum { SAMPLED_ONE_IN = 64 };
+
 /* The reducer of a worker. Only one task at a time runs with one index, so nobody else creates it. */
 static tqi_reducer *reducer_of(tqi_work *work, int worker)
 {
@@ -23,13 +25,43 @@ static tqi_reducer *reducer_of(tqi_work *work, int worker)
     return reducer;
 }
 
+/* The same, ready to route rows if that is done here. */
+static tqi_reducer *routing_reducer_of(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+    tqi_reducer *reducer = reducer_of(work, worker);
+
+    if (!reducer || !job->early || reducer->routes)
+        return reducer;
+    if (!tqi_reducer_route(reducer, &job->splitters, job->shares.routed))
+        return reducer;
+    tqi_fail_memory(&work->error, 0, "the pages of ranges");
+    return NULL;
+}
+
+static void sample_part(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+    tqi_reducer *reducer = reducer_of(work, worker);
+
+    if (reducer && !atomic_load_explicit(&job->stop, memory_order_relaxed))
+        tqi_reduce_sample(reducer, &job->store, work->part, &work->sampled, &work->error);
+}
+
+static void sampled(tqi_job *job, tqi_work *work)
+{
+    job->sampled.records += work->sampled.records;
+    job->sampled.rows += work->sampled.rows;
+    job->sampled.bytes += work->sampled.bytes;
+}
+
 static void reduce_part(tqi_work *work, int worker)
 {
     tqi_job *job = work->job;
 
     if (atomic_load_explicit(&job->stop, memory_order_relaxed))
         return;
-    tqi_reducer *reducer = reducer_of(work, worker);
+    tqi_reducer *reducer = routing_reducer_of(work, worker);
     if (!reducer)
         return;
     tqi_reduce_partition(reducer, &job->store, work->part, &work->reduced, &work->error);
@@ -61,19 +93,41 @@ static void find_hottest(tqi_job *job)
     }
 }
 
+/* Some for each worker, and enough for a sample; the first, for one is as good as another. */
+static uint32_t parts_to_sample(const tqi_job *job)
+{
+    uint32_t parts = (uint32_t)tq_executor_workers(job->executor), own = job->spec.own_partitions;
+
+    if (parts < own / SAMPLED_ONE_IN + 1)
+        parts = own / SAMPLED_ONE_IN + 1;
+    return parts < own ? parts : own;
+}
+
 tq_status tqi_reduce_start(tqi_job *job, tq_error *error)
 {
     tqi_phase_count *reduce = &job->counts.phase[TQ_PHASE_REDUCE];
 
-    job->next_part = 0;
-    job->n_parts = job->spec.own_partitions;
-    reduce->total = job->n_parts;
+    reduce->total = job->spec.own_partitions;
     reduce->bytes_total = job->store.bytes;
     find_hottest(job);
-    job->reducing = true;
+    if (tqi_store_seal(&job->store, error))
+        return error->status;
+    tq_status status = tqi_order_decide(job, error);
+    job->next_part = 0;
+    job->n_parts = parts_to_sample(job);
+    return status;
+}
+
+tq_status tqi_reduce_ready(tqi_job *job, tq_error *error)
+{
+    job->next_part = 0;
+    job->n_parts = job->spec.own_partitions;
+    job->reducing = !job->early;
+    if (job->early)
+        return tqi_order_start_early(job, error);
     if (tqi_store_init(&job->results, &job->spec, job->shares.store, job->description.tmpdir))
         return tqi_fail_memory(error, 0, "the rows");
-    return tqi_store_seal(&job->store, error);
+    return TQ_OK;
 }
 
 bool tqi_start_part(tqi_job *job, void (*run)(tqi_work *work, int worker))
@@ -104,11 +158,21 @@ bool tqi_step_parts(tqi_job *job, tqi_vote *vote, void (*run)(tqi_work *work, in
     return moved;
 }
 
+bool tqi_sample_step(tqi_job *job, tqi_vote *vote)
+{
+    return tqi_step_parts(job, vote, sample_part, sampled);
+}
+
 bool tqi_reduce_step(tqi_job *job, tqi_vote *vote)
 {
     bool moved = tqi_step_parts(job, vote, reduce_part, done);
 
     moved |= tqi_job_take_runs(job); /* after looking whether all tasks are over: nothing comes behind these */
+    for (int i = 0; i < TQ_MAX_WORKERS && job->early && !vote->busy; i++)
+        if (job->reducers[i] && job->reducers[i]->routes)
+            tqi_order_flush(job, &job->reducers[i]->router);
+    if (job->early)
+        tqi_order_vote(job, vote);
     return moved;
 }
 

@@ -5,9 +5,13 @@
 #include <string.h>
 #include <time.h>
 
-/* Workers wake the engine, so its rest is about messages. With one rank there are none, and only the clock of a phase
- * needs it now and then. With a task under way here nobody waits for this rank, but to join a round or to stop. */
+/* Workers wake the engine when they are about to run out of tasks, so its rest is about messages and about what they have
+ * handed on. With one rank there are no messages. With a task under way here nobody waits for this rank, but to join a
+ * round or to stop. */
 enum { LONGEST_REST_ALONE_US = 20000, LONGEST_REST_WORKING_US = 50000, LONGEST_REST_RANK_0_US = 4000, ROUND_HURRY = 4 };
+
+/* Runs wait until the engine looks around, or until there are enough of them: a part of their share, or of a round. */
+enum { RUNS_PER_WAKE = 4 };
 
 int tqi_work_limit(const tqi_job *job)
 {
@@ -52,16 +56,22 @@ static int run_work(void *argument, const tq_worker *worker)
     tqi_job *job = work->job;
 
     work->run(work, worker->index);
+    bool failed = work->error.status != TQ_OK;
     atomic_store_explicit(&work->over, true, memory_order_release);
-    tqi_job_wake(job);
+    /* Waking the engine is two switches of threads, which is much beside a short task. */
+    int left = atomic_fetch_sub(&job->works_left, 1) - 1;
+    if (failed || left <= tq_executor_workers(job->executor))
+        tqi_job_wake(job);
     return 0;
 }
 
 void tqi_work_start(tqi_work *work)
 {
+    atomic_fetch_add(&work->job->works_left, 1);
     tq_status status = tq_executor_submit(work->job->executor, run_work, work, &work->future);
 
     if (status) {
+        atomic_fetch_sub(&work->job->works_left, 1);
         tqi_fail(&work->error, status, "cannot start a task: %s", tq_status_name(status));
         atomic_store(&work->over, true);
     }
@@ -74,17 +84,22 @@ void tqi_job_fail(tqi_job *job, const tq_error *error)
         job->error = *error;
 }
 
+void tqi_work_reuse_text(tqi_job *job, tqi_text *text)
+{
+    text->size = 0;
+    if (text->data && job->n_spares < TQI_SPARES)
+        job->spares[job->n_spares++] = *text;
+    else
+        tqi_text_free(text);
+    *text = (tqi_text){.budget = &job->budget};
+}
+
 static void retire(tqi_job *job, tqi_work *work)
 {
     tq_future_wait(work->future, TQ_FOREVER); /* it has returned, so this is short */
     tq_future_release(work->future);
     tqi_chunk_free(work->chunk);
-    work->text.size = 0;
-    if (work->text.data && job->n_spares < TQI_SPARES)
-        job->spares[job->n_spares++] = work->text;
-    else
-        tqi_text_free(&work->text);
-    work->text = (tqi_text){.budget = &job->budget};
+    tqi_work_reuse_text(job, &work->text);
     work->used = false;
     job->works_used--;
 }
@@ -140,6 +155,13 @@ void tqi_job_wake(void *owner)
     pthread_mutex_unlock(&job->lock);
 }
 
+static uint64_t wake_at_bytes(const tqi_job *job)
+{
+    uint64_t share = job->shares.runs, round = job->description.round_bytes;
+
+    return (share < round ? share : round) / RUNS_PER_WAKE;
+}
+
 void tqi_job_deliver(void *owner, tqi_run *run)
 {
     tqi_job *job = owner;
@@ -152,8 +174,10 @@ void tqi_job_deliver(void *owner, tqi_run *run)
     *job->runs_end = run;
     job->runs_end = &run->next;
     job->run_bytes += run->bytes;
-    job->awake = true;
-    pthread_cond_signal(&job->woken);
+    if (job->run_bytes >= wake_at_bytes(job)) {
+        job->awake = true;
+        pthread_cond_signal(&job->woken);
+    }
     pthread_mutex_unlock(&job->lock);
 }
 

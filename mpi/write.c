@@ -134,10 +134,21 @@ static void write_rows(tqi_work *work, int worker)
 
 static void write_text(tqi_work *work, int worker)
 {
-    tqi_job *job = work->job;
+    tqi_writing *writing = &work->job->writing;
 
     (void)worker;
-    tqi_output_write(&job->output, work->text.data, work->text.size, &work->error);
+    for (int i = 0; i < writing->n_outputs && !work->error.status; i++)
+        tqi_output_write(&work->job->output, writing->outputs[i].data, writing->outputs[i].size, &work->error);
+}
+
+/* Give back the memory of texts that are written, or keep it for the next. */
+static void reuse_outputs(tqi_job *job)
+{
+    tqi_writing *writing = &job->writing;
+
+    for (int i = 0; i < writing->n_outputs; i++)
+        tqi_work_reuse_text(job, &writing->outputs[i]);
+    writing->n_outputs = 0;
 }
 
 static void done(tqi_job *job, tqi_work *work)
@@ -145,6 +156,7 @@ static void done(tqi_job *job, tqi_work *work)
     tqi_phase_count *write = &job->counts.phase[TQ_PHASE_WRITE];
 
     if (work->run == write_text) {
+        reuse_outputs(job);
         job->writing.output_busy = false;
         return;
     }
@@ -158,16 +170,16 @@ static void done(tqi_job *job, tqi_work *work)
     work->text = (tqi_text){.budget = &job->budget};
 }
 
-/* Hand a text to the task that writes; rank 0. */
-static void start_output(tqi_job *job, tqi_text text)
+/* Hand texts to the task that writes; rank 0. */
+static void start_output(tqi_job *job)
 {
+    if (job->writing.n_outputs == 0)
+        return;
     tqi_work *work = tqi_work_new(job, write_text);
-
     if (!work) {
-        tqi_text_free(&text);
+        reuse_outputs(job);
         return;
     }
-    work->text = text;
     job->writing.output_busy = true;
     tqi_work_start(work);
 }
@@ -292,8 +304,9 @@ static tq_status receive_text(tqi_job *job, bool *moved, tq_error *error)
         tqi_text_free(&writing->incoming);
         writing->turn++;
     } else {
-        start_output(job, writing->incoming);
+        writing->outputs[writing->n_outputs++] = writing->incoming;
         writing->incoming = (tqi_text){0};
+        start_output(job);
     }
     return TQ_OK;
 }
@@ -304,13 +317,12 @@ static void write_out(tqi_job *job, bool *moved)
     tqi_text text;
     tq_error error;
 
-    while (!writing->output_busy && next_text(job, &text)) {
+    while (!writing->output_busy && writing->n_outputs < TQI_OUTPUTS && next_text(job, &text)) {
         *moved = true;
-        if (text.size > 0)
-            start_output(job, text);
-        else
-            tqi_text_free(&text);
+        writing->outputs[writing->n_outputs++] = text;
     }
+    if (!writing->output_busy)
+        start_output(job);
     if (writing->taken < job->n_parts || job->comm->size == 1)
         return;
     writing->turn = writing->turn ? writing->turn : 1;

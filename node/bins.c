@@ -2,11 +2,9 @@
 
 #include <stdlib.h>
 
-tq_status tqi_bins_init(tqi_bins *bins, const tqi_spec *spec, uint64_t most)
+tq_status tqi_bins_init(tqi_bins *bins, const tqi_spec *spec, uint32_t n, uint64_t most)
 {
-    *bins = (tqi_bins){.spec = spec, .most = most};
-    bins->whole = spec->partitions <= TQI_MOST_BINS;
-    bins->n = tqi_bins_count(spec->partitions);
+    *bins = (tqi_bins){.spec = spec, .n = n, .whole = n == spec->partitions, .most = most};
     bins->bins = calloc(bins->n, sizeof *bins->bins);
     return bins->bins ? TQ_OK : TQ_E_MEMORY;
 }

@@ -43,8 +43,8 @@ typedef struct tqi_bins {
     tq_account taken;   /* and all that were taken out again to be combined */
 } tqi_bins;
 
-/* most: bytes of memory for all pages. TQ_E_MEMORY. */
-tq_status tqi_bins_init(tqi_bins *bins, const tqi_spec *spec, uint64_t most);
+/* n bins; most: bytes of memory for all pages. TQ_E_MEMORY. */
+tq_status tqi_bins_init(tqi_bins *bins, const tqi_spec *spec, uint32_t n, uint64_t most);
 void tqi_bins_free(tqi_bins *bins);
 
 /* A new page for a record of size bytes. TQ_E_AGAIN: the bins are full, or the budget does not allow it (anyway: neither

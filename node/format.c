@@ -34,11 +34,24 @@ static char *put(char *to, const char *from, size_t size)
     return to + size;
 }
 
+/* The bytes of a key, behind which some of to may change. */
+static inline char *put_key(char *to, const tqi_entry *entry)
+{
+    if (entry->size > TQI_KEY_INLINE)
+        return put(to, (const char *)(uintptr_t)entry->word[1], entry->size);
+    memcpy(to, entry->word, TQI_KEY_INLINE);
+    return to + entry->size;
+}
+
 static char *put_number(char *to, int64_t number)
 {
     char digits[DIGITS_MAX], *at = digits + sizeof digits;
     uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
 
+    if (number >= 0 && number < 10) { /* most often */
+        *to = (char)('0' + number);
+        return to + 1;
+    }
     do
         *--at = (char)('0' + rest % 10);
     while (rest /= 10);
@@ -163,7 +176,7 @@ static char *put_text_row(const tqi_format *format, const tqi_value_shape *shape
 {
     tq_slice key = tqi_entry_key(entry), value = tqi_entry_value(shape, entry);
 
-    to = format->raw ? put(to, key.data, key.size) : put_escaped(to, key);
+    to = format->raw ? put_key(to, entry) : put_escaped(to, key);
     *to++ = '\t';
     if (shape->type == TQ_I64)
         to = put_number(to, (int64_t)entry->value);
@@ -184,7 +197,7 @@ tq_status tqi_format_rows(const tqi_format *format, const tqi_value_shape *shape
 
         if (shape->type != TQ_I64)
             bytes += tqi_entry_value(shape, &entries[i]).size;
-        tq_status status = reserve(text, per_byte * bytes + JSON_BYTE_MAX * names + DIGITS_MAX + 16);
+        tq_status status = reserve(text, per_byte * bytes + JSON_BYTE_MAX * names + DIGITS_MAX + TQI_KEY_INLINE);
         if (status)
             return status;
         char *at = text->data + text->size;

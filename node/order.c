@@ -101,41 +101,60 @@ tq_status tqi_order_choose(const tqi_spec *spec, tqi_rows *samples, uint32_t ran
     return status;
 }
 
-/* How many splitters do not come behind the row: its range. */
-static uint32_t range_of(const tqi_spec *spec, const tqi_rows *splitters, const tqi_entry *entry)
+tq_status tqi_splitters_init(tqi_splitters *splitters, const tqi_spec *spec, const uint8_t *page)
 {
-    size_t low = 0, high = splitters->n;
+    *splitters = (tqi_splitters){.spec = spec};
+    tqi_rows_init(&splitters->rows, spec->budget);
+    tq_status status = page ? tqi_rows_append_page(&splitters->rows, &spec->result_shape, page, false) : TQ_OK;
+    size_t n = splitters->rows.n;
+    if (!status && n > 0) {
+        splitters->prefixes = tqi_budget_alloc(spec->budget, n * sizeof *splitters->prefixes);
+        status = splitters->prefixes ? TQ_OK : TQ_E_MEMORY;
+    }
+    for (size_t i = 0; i < n && !status; i++)
+        splitters->prefixes[i] = tqi_row_prefix(spec->order, &splitters->rows.entries[i]);
+    return status;
+}
 
+void tqi_splitters_free(tqi_splitters *splitters)
+{
+    if (!splitters->spec)
+        return;
+    tqi_budget_free(splitters->spec->budget, splitters->prefixes, splitters->rows.n * sizeof *splitters->prefixes);
+    tqi_rows_free(&splitters->rows);
+    *splitters = (tqi_splitters){0};
+}
+
+/* How many of n ascending numbers are less than x. No branch depends on x: what is not predicted costs more than the rest. */
+static inline size_t count_less(const uint64_t *numbers, size_t n, uint64_t x)
+{
+    const uint64_t *base = numbers;
+
+    while (n > 1) {
+        size_t half = n / 2;
+
+        base += half & (0 - (size_t)(base[half - 1] < x));
+        n -= half;
+    }
+    return (size_t)(base - numbers) + (n == 1 && *base < x);
+}
+
+uint32_t tqi_range_of(const tqi_splitters *splitters, const tqi_entry *entry)
+{
+    const tqi_spec *spec = splitters->spec;
+    uint64_t prefix = tqi_row_prefix(spec->order, entry);
+    size_t n = splitters->rows.n, low = count_less(splitters->prefixes, n, prefix);
+
+    if (low == n || splitters->prefixes[low] != prefix)
+        return (uint32_t)low;
+    size_t high = prefix == UINT64_MAX ? n : low + count_less(splitters->prefixes + low, n - low, prefix + 1);
     while (low < high) {
         size_t middle = (low + high) / 2;
 
-        if (tqi_rows_compare(spec->order, &spec->result_shape, &splitters->entries[middle], entry) <= 0)
+        if (tqi_rows_compare(spec->order, &spec->result_shape, &splitters->rows.entries[middle], entry) <= 0)
             low = middle + 1;
         else
             high = middle;
     }
     return (uint32_t)low;
-}
-
-tq_status tqi_order_route(const tqi_spec *spec, const tqi_rows *rows, const tqi_rows *splitters, tq_account *account,
-                          tqi_run **run)
-{
-    tqi_run_builder builder;
-    uint32_t *range;
-
-    *run = NULL;
-    if (rows->n == 0)
-        return TQ_OK;
-    range = tqi_budget_force(spec->budget, rows->n * sizeof *range); /* of a page: it has to go on */
-    tq_status status = tqi_run_builder_init(&builder, spec, &spec->result_shape, 0, spec->partitions);
-    if (!range || status) {
-        status = TQ_E_MEMORY;
-    } else {
-        for (size_t i = 0; i < rows->n; i++)
-            range[i] = range_of(spec, splitters, &rows->entries[i]);
-        status = tqi_run_build(&builder, rows->entries, rows->n, range, account, run);
-    }
-    tqi_run_builder_free(&builder);
-    tqi_budget_free(spec->budget, range, rows->n * sizeof *range);
-    return status;
 }

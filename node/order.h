@@ -35,9 +35,18 @@ tq_status tqi_order_sample(const tqi_spec *spec, tqi_sampler *const *samplers, i
  * TQ_E_MEMORY. */
 tq_status tqi_order_choose(const tqi_spec *spec, tqi_rows *samples, uint32_t ranges, tqi_run **run);
 
-/* Route rows to their ranges, spec->partitions of them, as a run; NULL if there are no rows. What is written is added to
- * account. TQ_E_MEMORY, TQ_E_USAGE (see tqi_run_build). */
-tq_status tqi_order_route(const tqi_spec *spec, const tqi_rows *rows, const tqi_rows *splitters, tq_account *account,
-                          tqi_run **run);
+/* Where the ranges of an order begin, but for the first. Once filled they are only read, by all workers. */
+typedef struct tqi_splitters {
+    const tqi_spec *spec;
+    tqi_rows rows;      /* in ascending order */
+    uint64_t *prefixes; /* of each of them */
+} tqi_splitters;
+
+/* Take them from the page of tqi_order_choose, or none: page = NULL. TQ_E_MEMORY. */
+tq_status tqi_splitters_init(tqi_splitters *splitters, const tqi_spec *spec, const uint8_t *page);
+void tqi_splitters_free(tqi_splitters *splitters);
+
+/* The range of a row: how many splitters do not come behind it. */
+uint32_t tqi_range_of(const tqi_splitters *splitters, const tqi_entry *entry);
 
 #endif

@@ -33,6 +33,13 @@ void tqi_reducer_free(tqi_reducer *reducer)
         return;
     tqi_table_free(&reducer->table);
     tqi_sampler_free(&reducer->sampler);
+    tqi_router_free(&reducer->router);
+}
+
+tq_status tqi_reducer_route(tqi_reducer *reducer, const tqi_splitters *splitters, uint64_t open_bytes)
+{
+    reducer->routes = true;
+    return tqi_router_init(&reducer->router, splitters, open_bytes, reducer->deliver, reducer->owner);
 }
 
 /* Merge what the table is for. TQ_E_AGAIN: it does not fit; error is not set. */
@@ -202,6 +209,8 @@ static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows,
     else if (spec->limit && n > spec->limit)
         n = spec->limit; /* they are in order already */
     *sent = n;
+    if (reducer->routes)
+        return tqi_router_put(&reducer->router, rows, n, account) ? no_memory(reducer, part, error) : TQ_OK;
     if (spec->order != TQ_ORDER_NONE)
         tqi_sampler_see(&reducer->sampler, rows, n);
     if (tqi_writer_put(&writer, rows, n)) {
@@ -267,6 +276,31 @@ static tqi_hashes next_hashes(tqi_hashes hashes, size_t entries, size_t full)
     if (hashes.halvings && (hashes.base & step) == 0 && entries <= full / 2)
         hashes.halvings--;
     return hashes;
+}
+
+tq_status tqi_reduce_sample(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tqi_sample_size *size,
+                            tq_error *error)
+{
+    const tqi_spec *spec = reducer->spec;
+    tqi_table *table = &reducer->table;
+    tqi_hashes hashes = {spec->partitions, 0, 0};
+    tq_status status;
+
+    *size = (tqi_sample_size){.records = store->parts[part].records};
+    do {
+        tq_account ignored = {0};
+
+        tqi_table_clear(table, hashes);
+        status = merge_pages(reducer, store, part, &ignored, error);
+    } while (status == TQ_E_AGAIN && ++hashes.halvings < MOST_HALVINGS);
+    if (status)
+        return status == TQ_E_AGAIN ? does_not_fit(reducer, part, error) : status;
+    tqi_sampler_see(&reducer->sampler, table->entries, table->n);
+    for (size_t i = 0; i < table->n; i++)
+        size->bytes += tqi_encoded_size(&spec->shape, &table->entries[i]);
+    size->rows = (uint64_t)table->n << hashes.halvings;
+    size->bytes <<= hashes.halvings;
+    return TQ_OK;
 }
 
 tq_status tqi_reduce_partition(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tqi_reduce_account *account,

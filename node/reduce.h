@@ -2,18 +2,23 @@
  * them, become the partition's rows, which are handed on as pages. Where not all of a partition fits the table, its pages
  * are read several times, each time for one part of its hashes, in ascending order.
  *
+ * Where the ranges of the result's order are known before it is reduced, a router takes the rows to their ranges at once. They
+ * are known from a sample: the keys of a few partitions, which are as good as random since partitions are made by hash.
+ *
  * A reducer belongs to one worker index at a time. */
 #ifndef TQI_REDUCE_H
 #define TQI_REDUCE_H
 
 #include "node/emitter.h"
-#include "node/order.h"
+#include "node/router.h"
 #include "node/store.h"
 
 typedef struct tqi_reducer {
     const tqi_spec *spec;
     tqi_table table;
     tqi_sampler sampler; /* of the rows, if an order needs splitters */
+    tqi_router router;   /* open if routes */
+    bool routes;
     tqi_deliver_fn deliver;
     void *owner;
 } tqi_reducer;
@@ -30,6 +35,19 @@ typedef struct tqi_reduce_account {
 tq_status tqi_reducer_init(tqi_reducer *reducer, const tqi_spec *spec, uint64_t table_bytes, tqi_deliver_fn deliver,
                            void *owner);
 void tqi_reducer_free(tqi_reducer *reducer);
+
+/* What was sampled: records of pages, and the rows that they become, with the bytes of these in pages. */
+typedef struct tqi_sample_size {
+    uint64_t records, rows, bytes;
+} tqi_sample_size;
+
+/* Show the sampler the rows that part will have, or, if not all of them fit the table, those that do. Without a reducer of
+ * the job. size: as if all of the part had been seen. The same errors as tqi_reduce_partition. */
+tq_status tqi_reduce_sample(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tqi_sample_size *size,
+                            tq_error *error);
+
+/* From now on rows go to the ranges of splitters. open_bytes: see tqi_router_init. TQ_E_MEMORY. */
+tq_status tqi_reducer_route(tqi_reducer *reducer, const tqi_splitters *splitters, uint64_t open_bytes);
 
 /* Reduce part (0 .. spec->own_partitions - 1) of the store. With TQ_ORDER_NONE the rows come out in their final order;
  * with a limit only those are kept that may be among the first of the order. account is complete on success. */

@@ -3,6 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A row to be sorted. */
+typedef struct tqi_item {
+    uint64_t prefix; /* of what it is ordered by, or of what comes behind what was looked at already */
+    uint64_t index;
+} item;
+
 void tqi_rows_init(tqi_rows *rows, tqi_budget *budget)
 {
     *rows = (tqi_rows){.budget = budget};
@@ -11,9 +17,13 @@ void tqi_rows_init(tqi_rows *rows, tqi_budget *budget)
 
 void tqi_rows_settle(tqi_rows *rows)
 {
-    tqi_budget_free(rows->budget, rows->spare, rows->spare_bytes);
-    rows->spare = NULL;
-    rows->spare_bytes = 0;
+    if (!rows->sortable)
+        return;
+    tqi_budget_free(rows->budget, rows->copy, rows->sortable * sizeof *rows->copy);
+    tqi_budget_free(rows->budget, rows->items, rows->sortable * 2 * sizeof(item));
+    rows->copy = NULL;
+    rows->items = NULL;
+    rows->sortable = 0;
 }
 
 void tqi_rows_free(tqi_rows *rows)
@@ -268,24 +278,9 @@ void tqi_entries_sort(tqi_entry *entries, size_t n, tq_order order, const tqi_va
     intro_sort(&by, entries, n, depth);
 }
 
-/* ---- Many rows: by the first 64 bits of what they are ordered by, then those among which these do not decide ---- */
+/* ---- Many rows: by 64 bits of what they are ordered by, and where these are the same by the next 64 ---- */
 
-typedef struct item {
-    uint64_t prefix;
-    uint64_t index;
-} item;
-
-enum { DIGITS = 8, DIGIT_VALUES = 256, FEW_ROWS = 512 };
-
-/* Rows whose prefixes differ are in the order of their prefixes. */
-static inline uint64_t prefix_of(tq_order order, const tqi_entry *entry)
-{
-    uint64_t key = __builtin_bswap64(entry->word[0]);
-
-    if (order == TQ_ORDER_VALUE_DESC)
-        return ~(entry->value ^ (uint64_t)1 << 63);
-    return order == TQ_ORDER_NONE ? (uint64_t)entry->hash32 << 32 | key >> 32 : key;
-}
+enum { DIGITS = 8, DIGIT_VALUES = 256, FEW_ROWS = 512, FEW_ITEMS = 24, FEW_TIES = 8, MOST_LEVELS = 16 };
 
 /* Least significant digit first; digits that are the same everywhere are left out. items and spare, n each; returns where
  * the sorted ones are. (Knuth, The Art of Computer Programming 3, 5.2.5.) */
@@ -316,50 +311,167 @@ static item *radix_sort(item *items, item *spare, size_t n)
     return items;
 }
 
-/* Rows of the same prefix stand together: sort them by all that they are ordered by. */
-static void sort_ties(tqi_rows *rows, const item *items, tq_order order, const tqi_value_shape *shape)
+static void sort_by_prefix(item *items, item *spare, size_t n)
 {
-    for (size_t first = 0, n; first < rows->n; first += n) {
-        for (n = 1; first + n < rows->n && items[first + n].prefix == items[first].prefix;)
-            n++;
-        if (n > 1)
-            tqi_entries_sort(rows->entries + first, n, order, shape);
+    if (n > FEW_ITEMS) {
+        item *sorted = radix_sort(items, spare, n);
+
+        if (sorted != items)
+            memcpy(items, sorted, n * sizeof *items);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        item held = items[i];
+        size_t at = i;
+
+        for (; at > 0 && held.prefix < items[at - 1].prefix; at--)
+            items[at] = items[at - 1];
+        items[at] = held;
     }
 }
 
-/* At least bytes of spare memory. */
-static bool reserve_spare(tqi_rows *rows, size_t bytes)
+/* Eight bytes of a key, from 8 x level on, with zeros behind its end: they compare as its bytes do. */
+static inline uint64_t key_word(const tqi_entry *entry, size_t level)
 {
-    if (bytes <= rows->spare_bytes)
+    uint64_t word = 0;
+
+    if (entry->size <= TQI_KEY_INLINE)
+        return level < 2 ? __builtin_bswap64(entry->word[level]) : 0;
+    const char *key = (const char *)(uintptr_t)entry->word[1];
+    if (entry->size >= 8 * level + 8)
+        memcpy(&word, key + 8 * level, 8);
+    else if (entry->size > 8 * level)
+        memcpy(&word, key + 8 * level, entry->size & 7);
+    return __builtin_bswap64(word);
+}
+
+static void sort_items_by_comparing(const sorter *by, const tqi_entry *entries, item *items, size_t n)
+{
+    if (n <= FEW_TIES) {
+        for (size_t i = 1; i < n; i++) {
+            item held = items[i];
+            size_t at = i;
+
+            for (; at > 0 && before(by, &entries[held.index], &entries[items[at - 1].index]); at--)
+                items[at] = items[at - 1];
+            items[at] = held;
+        }
+        return;
+    }
+    /* Heaps need no stack, and this is seldom: many rows with the same key, or keys that differ very late. */
+    for (size_t i = n / 2, end = n; end > 1;) {
+        if (i > 0) {
+            i--;
+        } else {
+            item last = items[--end];
+            items[end] = items[0];
+            items[0] = last;
+        }
+        item held = items[i];
+        size_t at = i;
+        for (size_t child; (child = 2 * at + 1) < end; at = child) {
+            if (child + 1 < end && before(by, &entries[items[child].index], &entries[items[child + 1].index]))
+                child++;
+            if (!before(by, &entries[held.index], &entries[items[child].index]))
+                break;
+            items[at] = items[child];
+        }
+        items[at] = held;
+    }
+}
+
+/* Those of n items whose keys end before 8 x level come first. Returns how many these are. */
+static size_t ended_first(const tqi_entry *entries, item *items, size_t n, size_t level)
+{
+    size_t ended = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        item held = items[i];
+
+        if (entries[held.index].size > 8 * level)
+            continue;
+        items[i] = items[ended];
+        items[ended++] = held;
+    }
+    return ended;
+}
+
+static void sort_ties(const sorter *by, const tqi_entry *entries, item *items, item *spare, size_t n, size_t level);
+
+/* Items that are the same in all bytes before 8 x level of their keys. */
+static void sort_level(const sorter *by, const tqi_entry *entries, item *items, item *spare, size_t n, size_t level)
+{
+    if (n <= FEW_TIES || level > MOST_LEVELS) {
+        sort_items_by_comparing(by, entries, items, n);
+        return;
+    }
+    size_t ended = ended_first(entries, items, n, level);
+    sort_items_by_comparing(by, entries, items, ended);
+    items += ended;
+    n -= ended;
+    for (size_t i = 0; i < n; i++)
+        items[i].prefix = key_word(&entries[items[i].index], level);
+    sort_by_prefix(items, spare, n);
+    sort_ties(by, entries, items, spare, n, level + 1);
+}
+
+/* Items in the order of their prefixes: sort those with the same one by what comes behind it, keys from level on. */
+static void sort_ties(const sorter *by, const tqi_entry *entries, item *items, item *spare, size_t n, size_t level)
+{
+    for (size_t first = 0, same; first < n; first += same) {
+        for (same = 1; first + same < n && items[first + same].prefix == items[first].prefix;)
+            same++;
+        if (same > 1)
+            sort_level(by, entries, items + first, spare, same, level);
+    }
+}
+
+/* Room for as many entries again, and for two items a row. */
+static bool reserve_to_sort(tqi_rows *rows)
+{
+    size_t items_bytes = rows->capacity * 2 * sizeof(item), copy_bytes = rows->capacity * sizeof *rows->copy;
+
+    if (rows->sortable == rows->capacity)
         return true;
-    tqi_budget_free(rows->budget, rows->spare, rows->spare_bytes);
-    rows->spare = tqi_budget_alloc(rows->budget, bytes);
-    rows->spare_bytes = rows->spare ? bytes : 0;
-    return rows->spare != NULL;
+    tqi_rows_settle(rows);
+    rows->items = tqi_budget_alloc(rows->budget, items_bytes);
+    rows->copy = rows->items ? tqi_budget_alloc(rows->budget, copy_bytes) : NULL;
+    if (rows->copy)
+        rows->sortable = rows->capacity;
+    else
+        tqi_budget_free(rows->budget, rows->items, items_bytes);
+    return rows->copy != NULL;
 }
 
 /* Returns false, and has done nothing, if there is no memory for it. */
-static bool sort_by_prefix(tqi_rows *rows, tq_order order, const tqi_value_shape *shape)
+static bool sort_by_parts(tqi_rows *rows, const sorter *by)
 {
     size_t n = rows->n;
 
-    if (!reserve_spare(rows, n * (2 * sizeof(item) + sizeof(tqi_entry))))
+    if (!reserve_to_sort(rows))
         return false;
-    item *items = (item *)(void *)rows->spare;
-    tqi_entry *copy = (tqi_entry *)(void *)(items + 2 * n);
+    item *items = rows->items;
     for (size_t i = 0; i < n; i++)
-        items[i] = (item){prefix_of(order, &rows->entries[i]), i};
-    const item *sorted = radix_sort(items, items + n, n);
+        items[i] = (item){tqi_row_prefix(by->order, &rows->entries[i]), i};
+    sort_by_prefix(items, items + n, n);
+    /* Behind the value comes the whole key, behind 8 bytes of the key the rest of it. What comes behind a hash is seldom. */
+    sort_ties(by, rows->entries, items, items + n, n,
+              by->order == TQ_ORDER_KEY          ? 1
+              : by->order == TQ_ORDER_VALUE_DESC ? 0
+                                                 : MOST_LEVELS + 1);
+    tqi_entry *sorted = rows->copy;
     for (size_t i = 0; i < n; i++)
-        copy[i] = rows->entries[sorted[i].index];
-    memcpy(rows->entries, copy, n * sizeof *copy);
-    sort_ties(rows, sorted, order, shape);
+        sorted[i] = rows->entries[items[i].index];
+    rows->copy = rows->entries;
+    rows->entries = sorted;
     return true;
 }
 
 void tqi_rows_sort(tqi_rows *rows, tq_order order, const tqi_value_shape *shape)
 {
-    if (rows->n < FEW_ROWS || rows->n > UINT32_MAX || !sort_by_prefix(rows, order, shape))
+    sorter by = {order, shape};
+
+    if (rows->n < FEW_ROWS || rows->n > UINT32_MAX || !sort_by_parts(rows, &by))
         tqi_entries_sort(rows->entries, rows->n, order, shape);
 }
 

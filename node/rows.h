@@ -13,8 +13,9 @@ typedef struct tqi_rows {
     tqi_entry *entries;
     size_t n, capacity;
     tqi_arena arena;
-    char *spare; /* room for sorting, kept for the next time */
-    size_t spare_bytes;
+    struct tqi_item *items; /* room for sorting, kept for the next time, */
+    tqi_entry *copy;
+    size_t sortable; /* of so many rows: the capacity, or 0 */
 } tqi_rows;
 
 void tqi_rows_init(tqi_rows *rows, tqi_budget *budget);
@@ -37,8 +38,18 @@ tq_status tqi_rows_append_page(tqi_rows *rows, const tqi_value_shape *shape, con
  * TQ_ORDER_NONE compares the hashes first. */
 int tqi_rows_compare(tq_order order, const tqi_value_shape *shape, const tqi_entry *a, const tqi_entry *b);
 
+/* The first 64 bits of what an order compares: rows whose prefixes differ are in the order of their prefixes. */
+static inline uint64_t tqi_row_prefix(tq_order order, const tqi_entry *entry)
+{
+    uint64_t key = __builtin_bswap64(entry->word[0]);
+
+    if (order == TQ_ORDER_VALUE_DESC)
+        return ~(entry->value ^ (uint64_t)1 << 63);
+    return order == TQ_ORDER_NONE ? (uint64_t)entry->hash32 << 32 | key >> 32 : key;
+}
+
 /* Sort. Not stable, which nobody can see: rows that compare equal are equal. Introspective sort (Musser, 1997); many rows by
- * radix first, for which they are copied, if the budget allows that. */
+ * eight bytes at a time, those by radix, for which they are copied, if the budget allows that. */
 void tqi_entries_sort(tqi_entry *entries, size_t n, tq_order order, const tqi_value_shape *shape);
 void tqi_rows_sort(tqi_rows *rows, tq_order order, const tqi_value_shape *shape);
 
