@@ -22,6 +22,18 @@ void tqi_page_seal(uint8_t *page, uint32_t partition, uint32_t records, uint32_t
     memcpy(page, &header, sizeof header);
 }
 
+void tqi_page_mark_local(uint8_t *page, uint32_t partition, uint32_t records, uint32_t payload)
+{
+    tqi_page_header header = {TQI_PAGE_LOCAL_MAGIC, partition, records, payload, 0};
+
+    memcpy(page, &header, sizeof header);
+}
+
+static bool has_mark(const tqi_page_header *header)
+{
+    return header->magic == TQI_PAGE_MAGIC || header->magic == TQI_PAGE_LOCAL_MAGIC;
+}
+
 tqi_page_header tqi_page_read_header(const uint8_t *page)
 {
     tqi_page_header header;
@@ -32,7 +44,7 @@ tqi_page_header tqi_page_read_header(const uint8_t *page)
 
 bool tqi_page_header_plausible(const tqi_page_header *header, uint32_t first_partition, uint32_t n_partitions)
 {
-    return header->magic == TQI_PAGE_MAGIC && header->partition - first_partition < n_partitions &&
+    return has_mark(header) && header->partition - first_partition < n_partitions &&
            header->payload <= TQI_PAGE_PAYLOAD_MAX;
 }
 
@@ -41,11 +53,11 @@ const char *tqi_page_validate(const uint8_t *page, size_t size)
     if (size < TQI_PAGE_HEADER)
         return "a page is cut off inside its header";
     tqi_page_header header = tqi_page_read_header(page);
-    if (header.magic != TQI_PAGE_MAGIC)
+    if (!has_mark(&header))
         return "a page does not begin with the mark of a page";
     if (header.payload > size - TQI_PAGE_HEADER)
         return "a page is cut off";
-    if (header.checksum != checksum_of(page, header.payload))
+    if (header.magic == TQI_PAGE_MAGIC && header.checksum != checksum_of(page, header.payload))
         return "the checksum of a page does not fit its bytes";
     return NULL;
 }

@@ -8,6 +8,9 @@
  * was cut, moved to another partition or changed is noticed. A page knows its size from its header, so pages can stand
  * back to back.
  *
+ * A page that stays in the memory of the process has another mark and no checksum yet: what happens to it there shows in the
+ * account, and it gets its checksum when it leaves.
+ *
  * Any thread; a page is not written while it is read. */
 #ifndef TQI_PAGE_H
 #define TQI_PAGE_H
@@ -19,6 +22,7 @@
 #include <tequio/types.h>
 
 #define TQI_PAGE_MAGIC       0x31475154U /* "TQG1" */
+#define TQI_PAGE_LOCAL_MAGIC 0x4c475154U /* "TQGL" */
 #define TQI_PAGE_HEADER      24
 #define TQI_PAGE_PAYLOAD_MAX 0xffff0000U
 
@@ -36,8 +40,10 @@ typedef struct tqi_value_shape {
     size_t bytes; /* of a TQ_FIXED value */
 } tqi_value_shape;
 
-/* Write the header of a page whose payload stands at page + TQI_PAGE_HEADER. */
+/* Write the header of a page whose payload stands at page + TQI_PAGE_HEADER; and the same of one that stays in this
+ * process. */
 void tqi_page_seal(uint8_t *page, uint32_t partition, uint32_t records, uint32_t payload);
+void tqi_page_mark_local(uint8_t *page, uint32_t partition, uint32_t records, uint32_t payload);
 
 /* The header of a page, unchecked, from memory of any alignment. */
 tqi_page_header tqi_page_read_header(const uint8_t *page);
@@ -46,7 +52,7 @@ tqi_page_header tqi_page_read_header(const uint8_t *page);
  * before the payload has arrived. */
 bool tqi_page_header_plausible(const tqi_page_header *header, uint32_t first_partition, uint32_t n_partitions);
 
-/* Whether size bytes at page begin with a whole page whose checksum fits. NULL if so, otherwise what is wrong with it.
+/* Whether size bytes at page begin with a whole page whose checksum fits, if it has one. NULL if so, otherwise what is wrong with it.
  */
 const char *tqi_page_validate(const uint8_t *page, size_t size);
 

@@ -275,8 +275,7 @@ static tq_status start_page(const tqi_exchange *exchange, tqi_peer *peer, tq_err
 
 /* What came from one peer in this round: the rest of a page that was cut, whole pages, and the beginning of the next.
  */
-static tq_status receive_from(tqi_exchange *exchange, tqi_peer *peer, const uint8_t *bytes, size_t size,
-                              tq_error *error)
+static tq_status receive_from(tqi_exchange *exchange, tqi_peer *peer, uint8_t *bytes, size_t size, tq_error *error)
 {
     tq_status status = TQ_OK;
 

@@ -90,7 +90,7 @@ typedef struct tqi_writing {
     bool output_busy; /* rank 0: a task is writing these texts, which are the task's until it is over */
     tqi_text outputs[TQI_OUTPUTS];
     int n_outputs;
-    int turn;         /* rank 0: the rank whose text comes next, 0 before the first */
+    int turn; /* rank 0: the rank whose text comes next, 0 before the first */
     bool incoming_open;
     tqi_text incoming; /* rank 0: being received, or waiting for the writing task */
     MPI_Request receiving;

@@ -43,8 +43,9 @@ tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker
     emitter->owner = owner;
     emitter->stop = stop;
     tqi_error_clear(&emitter->error);
-    tq_status status =
-        tqi_fault("enomem-map", spec->rank) ? TQ_E_MEMORY : tqi_bins_init(&emitter->bins, spec, tqi_bins_count(spec->partitions), spec->worker_bytes);
+    tq_status status = tqi_fault("enomem-map", spec->rank)
+                           ? TQ_E_MEMORY
+                           : tqi_bins_init(&emitter->bins, spec, tqi_bins_count(spec->partitions), spec->worker_bytes);
     if (!status && !emitter->bins.whole)
         status = tqi_run_builder_init(&emitter->builder, spec, &spec->shape, 0, spec->partitions);
     if (!status)

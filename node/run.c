@@ -60,7 +60,10 @@ uint8_t *tqi_encode(const tqi_value_shape *shape, const tqi_entry *entry, uint8_
 
 void tqi_seal(const tqi_spec *spec, uint8_t *page, uint32_t partition, uint32_t records, uint32_t payload)
 {
-    tqi_page_seal(page, partition, records, payload);
+    if (partition - spec->first_partition < spec->own_partitions)
+        tqi_page_mark_local(page, partition, records, payload);
+    else
+        tqi_page_seal(page, partition, records, payload);
     if (tqi_fault("corrupt-page", spec->rank))
         page[TQI_PAGE_HEADER + payload / 2] ^= 1;
 }

@@ -62,7 +62,7 @@ uint8_t *tqi_record_encode(const tqi_value_shape *shape, const void *key, size_t
 uint64_t tqi_encoded_size(const tqi_value_shape *shape, const tqi_entry *entry);
 uint8_t *tqi_encode(const tqi_value_shape *shape, const tqi_entry *entry, uint8_t *to);
 
-/* Make the header and checksum of a page whose records are there. */
+/* Make the header of a page whose records are there, and its checksum if it is for another rank. */
 void tqi_seal(const tqi_spec *spec, uint8_t *page, uint32_t partition, uint32_t records, uint32_t payload);
 
 /* Add a pair as it was emitted, or as a page has it, to an account, as the job's combiner has it: number is the value of

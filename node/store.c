@@ -239,10 +239,10 @@ static tq_status spill_page(tqi_store *store, uint32_t p, const uint8_t *page, s
 
 /* Note all pages of size bytes at pages; where they lie is decided by spilling. alone: the run in which there is one page
  * only, if it is kept, or NULL. */
-static tq_status note_pages(tqi_store *store, const uint8_t *pages, size_t size, tqi_run *alone, bool spilling,
+static tq_status note_pages(tqi_store *store, uint8_t *pages, size_t size, tqi_run *alone, bool spilling,
                             tq_error *error)
 {
-    const uint8_t *at = pages, *end = pages + size;
+    uint8_t *at = pages, *end = pages + size;
 
     while (at < end) {
         size_t left = (size_t)(end - at);
@@ -256,6 +256,8 @@ static tq_status note_pages(tqi_store *store, const uint8_t *pages, size_t size,
         size_t size_of_page = TQI_PAGE_HEADER + (size_t)header.payload;
         uint32_t part = header.partition - store->spec->first_partition;
         tqi_page_ref ref = {.memory = at, .size = size_of_page, .alone = alone};
+        if (spilling && header.magic == TQI_PAGE_LOCAL_MAGIC) /* it leaves this process */
+            tqi_page_seal(at, header.partition, header.records, header.payload);
         tq_status status = spilling ? spill_page(store, part, at, size_of_page, &ref, error) : TQ_OK;
         if (!status && !tqi_fault("lose-page", store->spec->rank))
             status = add_ref(store, &header, ref, error);
@@ -313,7 +315,7 @@ static tqi_run *copy_block(tqi_store *store, size_t size)
     return block;
 }
 
-tq_status tqi_store_copy_pages(tqi_store *store, const uint8_t *pages, size_t size, tq_error *error)
+tq_status tqi_store_copy_pages(tqi_store *store, uint8_t *pages, size_t size, tq_error *error)
 {
     if (over_bound(store, size))
         return note_pages(store, pages, size, NULL, true, error);

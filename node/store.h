@@ -63,8 +63,9 @@ void tqi_store_free(tqi_store *store);
 /* Take over a run all of whose pages belong here. TQ_E_MEMORY, TQ_E_TMPDIR; the run is gone in any case. */
 tq_status tqi_store_take_run(tqi_store *store, tqi_run *run, tq_error *error);
 
-/* Copy size bytes of whole pages, back to back. TQ_E_MEMORY, TQ_E_TMPDIR, TQ_E_ACCOUNT (not pages of this rank). */
-tq_status tqi_store_copy_pages(tqi_store *store, const uint8_t *pages, size_t size, tq_error *error);
+/* Copy size bytes of whole pages, back to back; they may get checksums. TQ_E_MEMORY, TQ_E_TMPDIR, TQ_E_ACCOUNT (not pages
+ * of this rank). */
+tq_status tqi_store_copy_pages(tqi_store *store, uint8_t *pages, size_t size, tq_error *error);
 
 /* Nothing more will come. TQ_E_TMPDIR. */
 tq_status tqi_store_seal(tqi_store *store, tq_error *error);

@@ -27,8 +27,8 @@ static tqi_spec spec_of_rank(tqi_budget *budget)
     return spec;
 }
 
-/* A run of n records with values of up to longest bytes, all of it for this rank. */
-static tqi_run *run_new(const tqi_spec *spec, size_t n, size_t longest, uint64_t *random)
+/* A run of n records with values of up to longest bytes, all of it for this rank and made here. */
+static tqi_run *local_run_new(const tqi_spec *spec, size_t n, size_t longest, uint64_t *random)
 {
     tqi_run_builder builder;
     tqi_rows rows;
@@ -52,6 +52,19 @@ static tqi_run *run_new(const tqi_spec *spec, size_t n, size_t longest, uint64_t
     tqi_rows_free(&rows);
     free(partition_of);
     free(value);
+    return run;
+}
+
+/* The same, with checksums, as it comes from another rank. */
+static tqi_run *run_new(const tqi_spec *spec, size_t n, size_t longest, uint64_t *random)
+{
+    tqi_run *run = local_run_new(spec, n, longest, random);
+
+    for (uint8_t *at = run->data; at < run->data + run->bytes;) {
+        tqi_page_header header = tqi_page_read_header(at);
+        tqi_page_seal(at, header.partition, header.records, header.payload);
+        at += TQI_PAGE_HEADER + header.payload;
+    }
     return run;
 }
 
@@ -204,7 +217,8 @@ static void test_empty(void **state)
 
     (void)state;
     assert_int_equal(tqi_store_init(&store, &spec, 100, "/nowhere"), TQ_OK);
-    assert_int_equal(tqi_store_copy_pages(&store, (const uint8_t *)"", 0, &error), TQ_OK);
+    uint8_t nothing[1] = {0};
+    assert_int_equal(tqi_store_copy_pages(&store, nothing, 0, &error), TQ_OK);
     assert_int_equal(tqi_store_seal(&store, &error), TQ_OK);
     assert_int_equal(store.pages, 0);
     for (uint32_t part = 0; part < OWN; part++)
@@ -315,6 +329,42 @@ static void test_beyond_the_budget(void **state)
         tqi_run_free(&spec, run);
         assert_int_equal(budget.used, 0);
     }
+    folder_remove(folder);
+}
+
+/* Pages that were made here have no checksum, until they are spilled. */
+static void check_local(uint64_t bound, const char *folder, uint32_t mark)
+{
+    tqi_budget budget = {0};
+    tqi_spec spec = spec_of_rank(&budget);
+    tqi_store store;
+    tqi_page_buffer buffer = {0};
+    tq_error error;
+    uint64_t random = 107;
+    tqi_run *run = local_run_new(&spec, 500, 30, &random);
+
+    assert_int_equal(tqi_store_init(&store, &spec, bound, folder), TQ_OK);
+    assert_int_equal(tqi_store_take_run(&store, run, &error), TQ_OK);
+    assert_int_equal(tqi_store_seal(&store, &error), TQ_OK);
+    assert_true(store.pages > 0);
+    for (uint32_t part = 0; part < OWN; part++) {
+        for (size_t i = 0; i < store.parts[part].n; i++) {
+            const uint8_t *page = NULL;
+            assert_int_equal(tqi_store_page(&store, part, i, &buffer, &page, &error), TQ_OK);
+            assert_int_equal(tqi_page_read_header(page).magic, mark);
+        }
+    }
+    tqi_page_buffer_free(&buffer);
+    tqi_store_free(&store);
+    assert_int_equal(budget.used, 0);
+}
+
+static void test_local_pages(void **state)
+{
+    (void)state;
+    char *folder = folder_new();
+    check_local(0, folder, TQI_PAGE_LOCAL_MAGIC);
+    check_local(1, folder, TQI_PAGE_MAGIC);
     folder_remove(folder);
 }
 
@@ -499,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_tmpdir_is_a_file),
         cmocka_unit_test(test_full_tmpdir),
         cmocka_unit_test(test_beyond_the_budget),
+        cmocka_unit_test(test_local_pages),
         cmocka_unit_test(test_broken_page),
         cmocka_unit_test(test_not_pages),
         cmocka_unit_test(test_incompressible),
