@@ -20,6 +20,12 @@ if(PKG_CONFIG_FOUND)
   tequio_need(JANSSON_FOUND "jansson" "libjansson-dev")
 endif()
 
+# Word boundaries and case folding for the built-in jobs.
+find_path(UNISTRING_INCLUDE_DIR uniwbrk.h)
+find_library(UNISTRING_LIBRARY unistring)
+mark_as_advanced(UNISTRING_INCLUDE_DIR UNISTRING_LIBRARY)
+tequio_need(UNISTRING_LIBRARY "libunistring" "libunistring-dev")
+
 # What compresses spilled pages. Without one of them tequio says so when it is asked to use it. TEQUIO_COMPRESSION: what
 # there is, as names of pkg-config.
 option(TEQUIO_WITH_LZ4 "Compress spilled pages by LZ4, if liblz4 is there (Debian, Ubuntu: liblz4-dev)" ON)

@@ -17,6 +17,7 @@
 #include "cli/values.c"
 #include "jobs/jobs.c"
 #include "jobs/wordcount.c"
+#include "jobs/words.c"
 
 typedef struct parsed {
     cli_options options;
