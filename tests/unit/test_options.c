@@ -321,7 +321,7 @@ static void test_help_text(void **state)
         lines++;
         assert_true(strlen(line) < 80);
     }
-    assert_true(lines <= 24);
+    assert_true(lines <= 40);
     free(text);
 }
 
