@@ -50,6 +50,23 @@ void tqi_comm_pause(const tqi_comm *comm, unsigned *rest_us)
     nanosleep(&pause, NULL);
 }
 
+int tqi_comm_parent(const tqi_comm *comm)
+{
+    return (comm->rank - 1) / TQI_CHILDREN;
+}
+
+int tqi_comm_first_child(const tqi_comm *comm)
+{
+    return TQI_CHILDREN * comm->rank + 1; /* may be beyond the last rank */
+}
+
+int tqi_comm_children(const tqi_comm *comm)
+{
+    int left = comm->size - tqi_comm_first_child(comm);
+
+    return left < 0 ? 0 : left < TQI_CHILDREN ? left : TQI_CHILDREN;
+}
+
 static tq_status poll_on(MPI_Comm comm, int tag, void *buffer, int size, int *from, tq_error *error)
 {
     MPI_Status status;
@@ -210,21 +227,9 @@ void tqi_comm_close(tqi_comm *comm)
  * The library's non-blocking collectives take a dozen steps among 64 ranks, and each step waits until the rank that has
  * to take it looks again. In a flat tree there are two, up and down, and a rank that hears something looks again soon. */
 
-enum { CHILDREN = 64, SMALL_BYTES = 4096 };
+enum { SMALL_BYTES = 4096 };
 
 typedef void (*merge_fn)(void *into, const void *from, size_t bytes);
-
-static int first_child(const tqi_comm *comm)
-{
-    return CHILDREN * comm->rank + 1; /* may be beyond the last rank */
-}
-
-static int n_children(const tqi_comm *comm)
-{
-    int left = comm->size - first_child(comm);
-
-    return left < 0 ? 0 : left < CHILDREN ? left : CHILDREN;
-}
 
 /* A child sends no second message before it has heard from above, so whatever comes belongs to this step. */
 static tq_status hear_children(const tqi_comm *comm, void *mine, size_t bytes, merge_fn merge, tq_error *error)
@@ -232,7 +237,7 @@ static tq_status hear_children(const tqi_comm *comm, void *mine, size_t bytes, m
     char theirs[SMALL_BYTES];
     unsigned rest_us = 0;
 
-    for (int missing = n_children(comm); missing > 0;) {
+    for (int missing = tqi_comm_children(comm); missing > 0;) {
         int from;
         tq_status status = poll_on(comm->collective, TQI_TAG_UP, theirs, SMALL_BYTES, &from, error);
 
@@ -251,16 +256,16 @@ static tq_status hear_children(const tqi_comm *comm, void *mine, size_t bytes, m
 
 static tq_status tell_children(const tqi_comm *comm, const void *bytes, size_t size, tq_error *error)
 {
-    MPI_Request requests[CHILDREN];
-    int n = n_children(comm);
+    MPI_Request requests[TQI_CHILDREN];
+    int n = tqi_comm_children(comm);
     int code = MPI_SUCCESS;
     tq_status status = TQ_OK;
 
-    for (int i = 0; i < CHILDREN; i++)
+    for (int i = 0; i < TQI_CHILDREN; i++)
         requests[i] = MPI_REQUEST_NULL;
     for (int i = 0; i < n && code == MPI_SUCCESS; i++)
-        code =
-            MPI_Isend(bytes, (int)size, MPI_BYTE, first_child(comm) + i, TQI_TAG_DOWN, comm->collective, &requests[i]);
+        code = MPI_Isend(bytes, (int)size, MPI_BYTE, tqi_comm_first_child(comm) + i, TQI_TAG_DOWN, comm->collective,
+                         &requests[i]);
     status = tqi_mpi_check(code, "MPI_Isend", error);
     for (int i = 0; i < n && !status; i++)
         status = tqi_comm_await(comm, &requests[i], "MPI_Isend", error);
@@ -274,8 +279,8 @@ static tq_status down(const tqi_comm *comm, void *bytes, size_t size, tq_error *
     tq_status status = TQ_OK;
 
     if (comm->rank != 0) {
-        int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, (comm->rank - 1) / CHILDREN, TQI_TAG_DOWN, comm->collective,
-                             &request);
+        int code =
+            MPI_Irecv(bytes, (int)size, MPI_BYTE, tqi_comm_parent(comm), TQI_TAG_DOWN, comm->collective, &request);
 
         status = tqi_mpi_check(code, "MPI_Irecv", error);
         if (!status)
@@ -292,8 +297,7 @@ static tq_status up(const tqi_comm *comm, void *bytes, size_t size, merge_fn mer
 
     if (status || comm->rank == 0)
         return status;
-    int code =
-        MPI_Isend(bytes, (int)size, MPI_BYTE, (comm->rank - 1) / CHILDREN, TQI_TAG_UP, comm->collective, &request);
+    int code = MPI_Isend(bytes, (int)size, MPI_BYTE, tqi_comm_parent(comm), TQI_TAG_UP, comm->collective, &request);
     status = tqi_mpi_check(code, "MPI_Isend", error);
     return status ? status : tqi_comm_await(comm, &request, "MPI_Isend", error);
 }
