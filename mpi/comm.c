@@ -50,6 +50,23 @@ void tqi_comm_pause(const tqi_comm *comm, unsigned *rest_us)
     nanosleep(&pause, NULL);
 }
 
+int tqi_comm_parent(const tqi_comm *comm)
+{
+    return (comm->rank - 1) / TQI_CHILDREN;
+}
+
+int tqi_comm_first_child(const tqi_comm *comm)
+{
+    return TQI_CHILDREN * comm->rank + 1; /* may be beyond the last rank */
+}
+
+int tqi_comm_children(const tqi_comm *comm)
+{
+    int left = comm->size - tqi_comm_first_child(comm);
+
+    return left < 0 ? 0 : left < TQI_CHILDREN ? left : TQI_CHILDREN;
+}
+
 static tq_status poll_on(MPI_Comm comm, int tag, void *buffer, int size, int *from, tq_error *error)
 {
     MPI_Status status;
@@ -210,29 +227,19 @@ void tqi_comm_close(tqi_comm *comm)
  * The library's non-blocking collectives take a dozen steps among 64 ranks, and each step waits until the rank that has
  * to take it looks again. In a flat tree there are two, up and down, and a rank that hears something looks again soon. */
 
-enum { CHILDREN = 64, SMALL_BYTES = 4096 };
+enum { SMALL_BYTES = 4096 };
 
 typedef void (*merge_fn)(void *into, const void *from, size_t bytes);
 
-static int first_child(const tqi_comm *comm)
-{
-    return CHILDREN * comm->rank + 1; /* may be beyond the last rank */
-}
-
-static int n_children(const tqi_comm *comm)
-{
-    int left = comm->size - first_child(comm);
-
-    return left < 0 ? 0 : left < CHILDREN ? left : CHILDREN;
-}
-
-/* A child sends no second message before it has heard from above, so whatever comes belongs to this step. */
-static tq_status hear_children(const tqi_comm *comm, void *mine, size_t bytes, merge_fn merge, tq_error *error)
+/* A child sends no second message before it has heard from above, so whatever comes belongs to this step. What each
+ * child sent is kept in each, one behind the other, unless that is NULL. */
+static tq_status hear_children(const tqi_comm *comm, void *mine, size_t bytes, merge_fn merge, char *each,
+                               tq_error *error)
 {
     char theirs[SMALL_BYTES];
     unsigned rest_us = 0;
 
-    for (int missing = n_children(comm); missing > 0;) {
+    for (int missing = tqi_comm_children(comm); missing > 0;) {
         int from;
         tq_status status = poll_on(comm->collective, TQI_TAG_UP, theirs, SMALL_BYTES, &from, error);
 
@@ -243,64 +250,68 @@ static tq_status hear_children(const tqi_comm *comm, void *mine, size_t bytes, m
             continue;
         }
         merge(mine, theirs, bytes);
+        if (each)
+            memcpy(each + (size_t)(from - tqi_comm_first_child(comm)) * bytes, theirs, bytes);
         missing--;
         rest_us = 0;
     }
     return TQ_OK;
 }
 
-static tq_status tell_children(const tqi_comm *comm, const void *bytes, size_t size, tq_error *error)
+/* Each child gets size bytes, the first at bytes, the next stride behind them, and so on. */
+static tq_status tell_children(const tqi_comm *comm, const char *bytes, size_t stride, size_t size, tq_error *error)
 {
-    MPI_Request requests[CHILDREN];
-    int n = n_children(comm);
+    MPI_Request requests[TQI_CHILDREN];
+    int n = tqi_comm_children(comm), first = tqi_comm_first_child(comm);
     int code = MPI_SUCCESS;
     tq_status status = TQ_OK;
 
-    for (int i = 0; i < CHILDREN; i++)
+    for (int i = 0; i < TQI_CHILDREN; i++)
         requests[i] = MPI_REQUEST_NULL;
     for (int i = 0; i < n && code == MPI_SUCCESS; i++)
-        code =
-            MPI_Isend(bytes, (int)size, MPI_BYTE, first_child(comm) + i, TQI_TAG_DOWN, comm->collective, &requests[i]);
+        code = MPI_Isend(bytes + (size_t)i * stride, (int)size, MPI_BYTE, first + i, TQI_TAG_DOWN, comm->collective,
+                         &requests[i]);
     status = tqi_mpi_check(code, "MPI_Isend", error);
     for (int i = 0; i < n && !status; i++)
         status = tqi_comm_await(comm, &requests[i], "MPI_Isend", error);
     return status;
 }
 
+static tq_status hear_parent(const tqi_comm *comm, void *bytes, size_t size, tq_error *error)
+{
+    MPI_Request request;
+
+    if (comm->rank == 0)
+        return TQ_OK;
+    int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, tqi_comm_parent(comm), TQI_TAG_DOWN, comm->collective, &request);
+    tq_status status = tqi_mpi_check(code, "MPI_Irecv", error);
+    return status ? status : tqi_comm_await(comm, &request, "MPI_Irecv", error);
+}
+
 /* What rank 0 has goes to everybody. At most SMALL_BYTES. */
 static tq_status down(const tqi_comm *comm, void *bytes, size_t size, tq_error *error)
 {
-    MPI_Request request;
-    tq_status status = TQ_OK;
+    tq_status status = hear_parent(comm, bytes, size, error);
 
-    if (comm->rank != 0) {
-        int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, (comm->rank - 1) / CHILDREN, TQI_TAG_DOWN, comm->collective,
-                             &request);
-
-        status = tqi_mpi_check(code, "MPI_Irecv", error);
-        if (!status)
-            status = tqi_comm_await(comm, &request, "MPI_Irecv", error);
-    }
-    return status ? status : tell_children(comm, bytes, size, error);
+    return status ? status : tell_children(comm, bytes, 0, size, error);
 }
 
-/* All ranks' bytes are merged on rank 0. At most SMALL_BYTES. */
-static tq_status up(const tqi_comm *comm, void *bytes, size_t size, merge_fn merge, tq_error *error)
+/* All ranks' bytes are merged on rank 0. At most SMALL_BYTES. each: as for hear_children. */
+static tq_status up(const tqi_comm *comm, void *bytes, size_t size, merge_fn merge, char *each, tq_error *error)
 {
     MPI_Request request;
-    tq_status status = hear_children(comm, bytes, size, merge, error);
+    tq_status status = hear_children(comm, bytes, size, merge, each, error);
 
     if (status || comm->rank == 0)
         return status;
-    int code =
-        MPI_Isend(bytes, (int)size, MPI_BYTE, (comm->rank - 1) / CHILDREN, TQI_TAG_UP, comm->collective, &request);
+    int code = MPI_Isend(bytes, (int)size, MPI_BYTE, tqi_comm_parent(comm), TQI_TAG_UP, comm->collective, &request);
     status = tqi_mpi_check(code, "MPI_Isend", error);
     return status ? status : tqi_comm_await(comm, &request, "MPI_Isend", error);
 }
 
 static tq_status merge_all(const tqi_comm *comm, void *bytes, size_t size, merge_fn merge, tq_error *error)
 {
-    tq_status status = up(comm, bytes, size, merge, error);
+    tq_status status = up(comm, bytes, size, merge, NULL, error);
 
     return status ? status : down(comm, bytes, size, error);
 }
@@ -386,19 +397,53 @@ tq_status tqi_comm_max(const tqi_comm *comm, uint64_t *numbers, int n, tq_error 
     return merge_numbers(comm, numbers, n, keep_larger, error);
 }
 
+static int level_of(int rank)
+{
+    int level = 0;
+
+    for (; rank > 0; rank = (rank - 1) / TQI_CHILDREN)
+        level++;
+    return level;
+}
+
+/* What stands before each child in each level, from what stands before this rank and from the children's sums. */
+static void divide(uint64_t *before, uint64_t *each, int children, int levels)
+{
+    for (int c = 0; c < children; c++)
+        for (int l = 0; l < levels; l++) {
+            uint64_t own = each[c * levels + l];
+
+            each[c * levels + l] = before[l];
+            before[l] += own;
+        }
+}
+
+/* The ranks of a level of the tree are numbered one after the other, and those below a rank before those below its
+ * next sibling. So one number a level is enough, instead of one a rank: up go the sums, by level, over the ranks below;
+ * down, by level, the sums over all that stand before the first rank below. */
 tq_status tqi_comm_sum_before(const tqi_comm *comm, uint64_t mine, uint64_t *before, tq_error *error)
 {
+    int levels = level_of(comm->size - 1) + 1, level = level_of(comm->rank), children = tqi_comm_children(comm);
+    size_t size = (size_t)levels * sizeof(uint64_t);
+
     *before = 0;
     if (comm->size == 1)
         return TQ_OK;
-    uint64_t *all = calloc((size_t)comm->size, sizeof *all);
-    if (!all)
+    uint64_t *sums = calloc((size_t)children + 2, size);
+    if (!sums)
         return tqi_fail(error, TQ_E_MPI, "no memory for a number of each rank");
-    all[comm->rank] = mine;
-    tq_status status = tqi_comm_sum(comm, all, comm->size, error);
-    for (int r = 0; r < comm->rank; r++)
-        *before += all[r];
-    free(all);
+    uint64_t *places = sums + levels, *each = places + levels;
+    sums[level] = mine;
+    tq_status status = up(comm, sums, size, add_up, (char *)each, error);
+    for (int l = 1; comm->rank == 0 && l < levels; l++)
+        places[l] = places[l - 1] + sums[l - 1];
+    if (!status)
+        status = hear_parent(comm, places, size, error);
+    *before = places[level];
+    divide(places, each, children, levels);
+    if (!status)
+        status = tell_children(comm, (const char *)each, size, size, error);
+    free(sums);
     return status;
 }
 

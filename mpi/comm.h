@@ -24,8 +24,8 @@ typedef enum tqi_tag {
     TQI_TAG_CHUNK,       /* 0 -> rank: the bytes of a share that is a chunk */
     TQI_TAG_PROGRESS,    /* rank -> 0: a tqi_rank_progress */
     TQI_TAG_TEXT,        /* rank -> 0: a piece of it; an empty one is the end */
-    TQI_TAG_STATEMENT,   /* rank -> 0: how it sees itself in this phase */
-    TQI_TAG_DECISION,    /* 0 -> rank: what all do now */
+    TQI_TAG_STATEMENT,   /* rank -> parent: how it and the ranks below it see themselves in this phase */
+    TQI_TAG_DECISION,    /* parent -> rank: what all do now */
     TQI_TAG_FAREWELL,    /* rank -> 0: the last message of a job */
     TQI_TAG_UP,          /* rank -> parent: small things that all ranks do together */
     TQI_TAG_DOWN         /* parent -> rank */
@@ -41,6 +41,16 @@ typedef struct tqi_comm {
     MPI_Comm collective; /* rounds and what else all ranks do together; MPI_COMM_NULL with one rank */
     MPI_Comm control;    /* messages between rank 0 and the others; MPI_COMM_NULL with one rank */
 } tqi_comm;
+
+/* The flat tree through which small things go that concern all ranks: 0 above 1 to 64, 1 above 65 to 128, and so on. Few
+ * levels, since at each of them a rank must wake up and look; few children, since a rank is busy with one after the
+ * other. (Tests have fewer, so that few ranks make several levels.) */
+#ifndef TQI_CHILDREN
+#define TQI_CHILDREN 64
+#endif
+int tqi_comm_parent(const tqi_comm *comm); /* not of rank 0 */
+int tqi_comm_first_child(const tqi_comm *comm);
+int tqi_comm_children(const tqi_comm *comm); /* how many */
 
 /* Turn an MPI return code into a status. what names the call. */
 tq_status tqi_mpi_check(int code, const char *what, tq_error *error);

@@ -439,10 +439,11 @@ static tq_status close_traffic(tqi_job *job, tq_status status)
     if (tqi_pulse_broken(&job->error))
         return status;
     tqi_error_clear(&error);
-    tqi_write_abandon(job);
-    if (!tqi_pulse_finish(&job->pulse, &error) && !tqi_control_close(&job->control, &error) &&
-        !tqi_pulse_clear(&job->pulse, &error))
-        return status;
+    if (!tqi_pulse_finish(&job->pulse, &error)) {
+        tqi_write_abandon(job); /* waits for rank 0, which is past its children's last statements then */
+        if (!tqi_control_close(&job->control, &error))
+            return status;
+    }
     if (!job->error.status)
         job->error = error;
     return job->error.status;

@@ -4,35 +4,28 @@
 #include "common/error.h"
 #include <stdlib.h>
 
-/* What a statement and a decision are made of. */
-enum { TURN, SAID };
-enum { DECISION, FAILED_RANK };
-
 bool tqi_pulse_init(tqi_pulse *pulse, const tqi_comm *comm)
 {
+    int children = tqi_comm_children(comm);
+
     *pulse = (tqi_pulse){.comm = comm, .stating = MPI_REQUEST_NULL};
-    if (comm->size == 1 || comm->rank != 0)
-        return true;
-    pulse->telling = malloc((size_t)comm->size * sizeof *pulse->telling);
-    for (int r = 0; pulse->telling && r < comm->size; r++)
-        pulse->telling[r] = MPI_REQUEST_NULL;
-    return tqi_tally_init(&pulse->tally, comm->size) && pulse->telling;
+    pulse->tellings = malloc(((size_t)children + 1) * sizeof *pulse->tellings);
+    for (int i = 0; pulse->tellings && i < children; i++)
+        pulse->tellings[i] = MPI_REQUEST_NULL;
+    return tqi_tally_init(&pulse->tally, 1 + children) && pulse->tellings;
 }
 
 void tqi_pulse_free(tqi_pulse *pulse)
 {
     tqi_tally_free(&pulse->tally);
-    free(pulse->telling);
-    pulse->telling = NULL;
+    free(pulse->tellings);
+    pulse->tellings = NULL;
 }
 
 static void next_turn(tqi_pulse *pulse)
 {
     pulse->state = TQI_LISTENING;
-    pulse->turn++;
-    pulse->said = TQI_SAYS_BUSY;
-    if (pulse->tally.said)
-        tqi_tally_next(&pulse->tally);
+    tqi_tally_next(&pulse->tally);
 }
 
 void tqi_pulse_start(tqi_pulse *pulse, tqi_exchange *exchange)
@@ -52,114 +45,134 @@ static void decide_alone(const tqi_vote *vote, tqi_outcome *outcome)
     *outcome = (tqi_outcome){vote->failed ? 0 : -1, vote->cancelled, vote->busy};
 }
 
-static unsigned statement_of(const tqi_pulse *pulse, const tqi_vote *vote)
+static tqi_statement statement_of(const tqi_pulse *pulse, const tqi_vote *vote)
 {
-    unsigned said = (vote->busy ? TQI_SAYS_BUSY : 0) | (vote->failed ? TQI_SAYS_FAILED : 0) |
-                    (vote->cancelled ? TQI_SAYS_CANCELLED : 0);
+    uint32_t said = (vote->failed ? TQI_SAYS_FAILED : 0) | (vote->cancelled ? TQI_SAYS_CANCELLED : 0);
 
-    if (!vote->wants_round || !pulse->exchange)
-        return said;
-    return said | TQI_SAYS_ROUND | (tqi_exchange_is_full(pulse->exchange) ? TQI_SAYS_URGENT : 0);
+    if (vote->wants_round && pulse->exchange)
+        said |= TQI_SAYS_ROUND | (tqi_exchange_is_full(pulse->exchange) ? TQI_SAYS_URGENT : 0);
+    else
+        said |= vote->busy ? TQI_SAYS_BUSY : 0;
+    return (tqi_statement){pulse->tally.turn, said, vote->failed ? pulse->comm->rank : -1};
 }
 
-/* ---- Rank 0 ---- */
+/* ---- Up the tree ---- */
 
-static tq_status hear(tqi_pulse *pulse, bool *moved, tq_error *error)
+static tq_status hear_children(tqi_pulse *pulse, bool *moved, tq_error *error)
 {
-    uint64_t statement[2];
+    const tqi_comm *comm = pulse->comm;
+    tqi_statement statement;
     int from = 0;
 
-    for (;;) {
-        tq_status status = tqi_comm_poll(pulse->comm, TQI_TAG_STATEMENT, statement, sizeof statement, &from, error);
+    while (pulse->tally.speakers > 1) {
+        tq_status status = tqi_comm_poll(comm, TQI_TAG_STATEMENT, &statement, sizeof statement, &from, error);
 
         if (status || from < 0)
             return status;
         *moved = true;
-        tqi_tally_hear(&pulse->tally, from, statement[TURN], (unsigned)statement[SAID], tqi_now_s());
+        pulse->silent += statement.said == TQI_SAYS_LAST ? 1 : 0;
+        tqi_tally_hear(&pulse->tally, 1 + from - tqi_comm_first_child(comm), &statement, tqi_now_s());
     }
+    return TQ_OK;
 }
 
-/* *told = false: a message of the decision before is still on its way. */
-static tq_status tell(tqi_pulse *pulse, const int64_t decision[2], bool *told, tq_error *error)
+static bool is_news(const tqi_pulse *pulse, const tqi_statement *statement)
+{
+    const tqi_statement *before = &pulse->stated;
+
+    if (statement->turn != before->turn) /* nothing was said in this turn, which stands for busy */
+        return statement->said != TQI_SAYS_BUSY;
+    return statement->said != before->said || statement->failed != before->failed;
+}
+
+/* Tell the parent what is new, unless the statement before is still on its way. */
+static tq_status state(tqi_pulse *pulse, const tqi_statement *statement, bool *stated, tq_error *error)
 {
     const tqi_comm *comm = pulse->comm;
     int done = 0;
-    int code = MPI_Testall(comm->size, pulse->telling, &done, MPI_STATUSES_IGNORE);
+    int code = MPI_Test(&pulse->stating, &done, MPI_STATUS_IGNORE);
 
-    *told = done != 0;
+    *stated = done != 0;
     if (code != MPI_SUCCESS || !done)
-        return tqi_mpi_check(code, "MPI_Testall", error);
-    pulse->decision[DECISION] = decision[DECISION];
-    pulse->decision[FAILED_RANK] = decision[FAILED_RANK];
-    for (int r = 1; r < comm->size && code == MPI_SUCCESS; r++)
-        code = MPI_Isend(pulse->decision, sizeof pulse->decision, MPI_BYTE, r, TQI_TAG_DECISION, comm->control,
-                         &pulse->telling[r]);
+        return tqi_mpi_check(code, "MPI_Test", error);
+    pulse->stated = *statement;
+    code = MPI_Isend(&pulse->stated, sizeof pulse->stated, MPI_BYTE, tqi_comm_parent(comm), TQI_TAG_STATEMENT,
+                     comm->control, &pulse->stating);
     return tqi_mpi_check(code, "MPI_Isend", error);
 }
 
-static tq_status decide(tqi_pulse *pulse, unsigned said, bool *moved, int64_t decision[2], tq_error *error)
-{
-    int failed;
-    bool told = false;
-    tq_status status = hear(pulse, moved, error);
+/* ---- Down the tree ---- */
 
-    decision[DECISION] = TQI_GO_ON;
-    if (status)
-        return status;
-    tqi_tally_hear(&pulse->tally, 0, pulse->turn, said, tqi_now_s());
-    int64_t made[2] = {tqi_tally_decide(&pulse->tally, tqi_now_s(), &failed), failed};
-    if (made[DECISION] == TQI_GO_ON)
+/* A decision: rank 0 makes it, the others are told. */
+static tq_status get_decision(tqi_pulse *pulse, tq_error *error)
+{
+    tqi_statement all;
+    tq_status status = TQ_OK;
+    bool stated;
+    int failed, from;
+
+    if (pulse->comm->rank == 0) {
+        pulse->decided.decision = tqi_tally_decide(&pulse->tally, tqi_now_s(), &failed);
+        pulse->decided.failed = failed;
+        pulse->has_decided = pulse->decided.decision != TQI_GO_ON;
         return TQ_OK;
-    status = tell(pulse, made, &told, error);
-    if (told) {
-        decision[DECISION] = made[DECISION];
-        decision[FAILED_RANK] = made[FAILED_RANK];
     }
+    all = tqi_tally_sum(&pulse->tally);
+    if (is_news(pulse, &all))
+        status = state(pulse, &all, &stated, error);
+    if (!status)
+        status = tqi_comm_poll(pulse->comm, TQI_TAG_DECISION, &pulse->decided, sizeof pulse->decided, &from, error);
+    pulse->has_decided = !status && from >= 0;
     return status;
 }
 
-/* ---- The others ---- */
-
-/* Tell rank 0 what is new, unless the statement before is still on its way. */
-static tq_status state(tqi_pulse *pulse, unsigned said, tq_error *error)
+/* *passed = false: a message of the decision before is still on its way. */
+static tq_status pass_on(tqi_pulse *pulse, bool *passed, tq_error *error)
 {
+    const tqi_comm *comm = pulse->comm;
     int done = 0;
+    int code = MPI_Testall(tqi_comm_children(comm), pulse->tellings, &done, MPI_STATUSES_IGNORE);
 
-    if (said == pulse->said)
-        return TQ_OK;
-    int code = MPI_Test(&pulse->stating, &done, MPI_STATUS_IGNORE);
+    *passed = done != 0;
     if (code != MPI_SUCCESS || !done)
-        return tqi_mpi_check(code, "MPI_Test", error);
-    pulse->said = said;
-    pulse->statement[TURN] = pulse->turn;
-    pulse->statement[SAID] = said;
-    code = MPI_Isend(pulse->statement, sizeof pulse->statement, MPI_BYTE, 0, TQI_TAG_STATEMENT, pulse->comm->control,
-                     &pulse->stating);
+        return tqi_mpi_check(code, "MPI_Testall", error);
+    pulse->telling = pulse->decided;
+    pulse->has_decided = false;
+    for (int i = 0; i < tqi_comm_children(comm) && code == MPI_SUCCESS; i++)
+        code = MPI_Isend(&pulse->telling, sizeof pulse->telling, MPI_BYTE, tqi_comm_first_child(comm) + i,
+                         TQI_TAG_DECISION, comm->control, &pulse->tellings[i]);
     return tqi_mpi_check(code, "MPI_Isend", error);
 }
 
-static tq_status state_and_listen(tqi_pulse *pulse, unsigned said, int64_t decision[2], tq_error *error)
+/* *passed: there is a decision for this rank, and its children are being told. */
+static tq_status listen(tqi_pulse *pulse, const tqi_vote *vote, bool *moved, bool *passed, tq_error *error)
 {
-    int from;
-    tq_status status = state(pulse, said, error);
+    tqi_statement own = statement_of(pulse, vote);
+    tq_status status = TQ_OK;
 
-    decision[DECISION] = TQI_GO_ON;
-    return status ? status
-                  : tqi_comm_poll(pulse->comm, TQI_TAG_DECISION, decision, 2 * sizeof decision[0], &from, error);
+    *passed = false;
+    if (!pulse->has_decided) {
+        status = hear_children(pulse, moved, error);
+        tqi_tally_hear(&pulse->tally, 0, &own, tqi_now_s());
+        if (!status)
+            status = get_decision(pulse, error);
+    }
+    return status || !pulse->has_decided ? status : pass_on(pulse, passed, error);
 }
 
-/* ---- All ---- */
+/* ---- What was decided ---- */
 
-static tq_status follow(tqi_pulse *pulse, const int64_t decision[2], bool *completed, tqi_outcome *outcome,
-                        tq_error *error)
+static tq_status follow(tqi_pulse *pulse, bool *completed, tqi_outcome *outcome, tq_error *error)
 {
-    if (decision[DECISION] == TQI_ROUND) {
+    const tqi_order *order = &pulse->decided;
+    bool stop = order->decision == TQI_STOP;
+
+    if (order->decision == TQI_ROUND) {
         pulse->state = TQI_COUNTING;
         return tqi_exchange_begin_counts(pulse->exchange, error);
     }
-    bool stop = decision[DECISION] == TQI_STOP;
     *completed = true;
-    *outcome = (tqi_outcome){stop ? (int)decision[FAILED_RANK] : -1, stop && decision[FAILED_RANK] < 0, false};
+    *outcome = (tqi_outcome){stop ? (int)order->failed : -1, stop && order->failed < 0, false};
     return TQ_OK;
 }
 
@@ -195,14 +208,9 @@ void tqi_pulse_step(tqi_pulse *pulse, const tqi_vote *vote, bool *moved, bool *c
     }
     tqi_error_clear(&ours);
     if (pulse->state == TQI_LISTENING) {
-        int64_t decision[2];
-        unsigned said = statement_of(pulse, vote);
-        tq_status status = pulse->comm->rank == 0 ? decide(pulse, said, moved, decision, &ours)
-                                                  : state_and_listen(pulse, said, decision, &ours);
-
-        done = !status && decision[DECISION] != TQI_GO_ON;
-        if (done)
-            follow(pulse, decision, completed, outcome, &ours);
+        listen(pulse, vote, moved, &done, &ours);
+        if (done && !ours.status)
+            follow(pulse, completed, outcome, &ours);
         *moved |= done;
     }
     while (done && !*completed && !ours.status) {
@@ -213,21 +221,34 @@ void tqi_pulse_step(tqi_pulse *pulse, const tqi_vote *vote, bool *moved, bool *c
         *error = ours;
 }
 
+/* Behind a child's last statement there is none that came too late to matter, and a child that has made it knows all
+ * decisions. */
 tq_status tqi_pulse_finish(tqi_pulse *pulse, tq_error *error)
 {
+    const tqi_comm *comm = pulse->comm;
+    const tqi_statement last = {pulse->tally.turn, TQI_SAYS_LAST, -1};
+    bool stated = comm->rank == 0;
+    unsigned rest_us = 0;
     tq_status status = TQ_OK;
 
-    if (pulse->stating != MPI_REQUEST_NULL)
-        status = tqi_comm_await(pulse->comm, &pulse->stating, "MPI_Isend", error);
-    for (int r = 1; pulse->telling && r < pulse->comm->size && !status; r++)
-        if (pulse->telling[r] != MPI_REQUEST_NULL)
-            status = tqi_comm_await(pulse->comm, &pulse->telling[r], "MPI_Isend", error);
+    while (!status && comm->size > 1 && (!stated || pulse->silent < tqi_comm_children(comm))) {
+        bool moved = false;
+
+        if (!stated) {
+            status = state(pulse, &last, &stated, error);
+            moved = stated;
+        }
+        if (!status)
+            status = hear_children(pulse, &moved, error);
+        if (moved)
+            rest_us = 0;
+        else
+            tqi_comm_pause(comm, &rest_us);
+    }
+    if (!status && pulse->stating != MPI_REQUEST_NULL)
+        status = tqi_comm_await(comm, &pulse->stating, "MPI_Isend", error);
+    for (int i = 0; i < tqi_comm_children(comm) && !status; i++)
+        if (pulse->tellings[i] != MPI_REQUEST_NULL)
+            status = tqi_comm_await(comm, &pulse->tellings[i], "MPI_Isend", error);
     return status;
-}
-
-tq_status tqi_pulse_clear(tqi_pulse *pulse, tq_error *error)
-{
-    bool moved;
-
-    return pulse->comm->size > 1 && pulse->comm->rank == 0 ? hear(pulse, &moved, error) : TQ_OK;
 }

@@ -1,12 +1,14 @@
-/* The pulse of a job: the ranks tell rank 0 whether something went wrong, whether they are still busy, whether they have
- * enough pages to make a round of the exchange worth it; rank 0 decides and tells all of them: go on with a round, leave
- * the phase, or stop. The decisions are the only way in which ranks leave a phase, and they all get the same ones in the
- * same order. So no rank is ever left alone in a collective, an error or a wish to cancel reaches everybody, and the
+/* The pulse of a job: the ranks say whether something went wrong, whether they are still busy, whether they have enough
+ * pages to make a round of the exchange worth it; rank 0 decides and tells all of them: go on with a round, leave the
+ * phase, or stop. The decisions are the only way in which ranks leave a phase, and they all get the same ones in the same
+ * order. So no rank is ever left alone in a collective, an error or a wish to cancel reaches everybody, and the
  * communicator is clean afterwards for the next job.
  *
- * Messages are sent only when there is something new, at most two a rank between two decisions as a rule: while
- * everybody works or waits nothing is sent, and all that a rank does for the others is to look for a message now and
- * then. Only the engine touches a pulse. Memory: a byte and a request for each rank, on rank 0. */
+ * Statements go up the flat tree of mpi/comm.h and decisions down: a rank passes on what it and the ranks below it say
+ * together (mpi/tally.h), so rank 0 is busy with 64 ranks at most for each level. Messages are sent only when there is
+ * something new, at most two a rank between two decisions as a rule: while everybody works or waits nothing is sent, and
+ * all that a rank does for the others is to look for a message now and then. Only the engine touches a pulse. Memory: 24
+ * bytes for each child. */
 #ifndef TQI_PULSE_H
 #define TQI_PULSE_H
 
@@ -29,19 +31,24 @@ typedef struct tqi_outcome {
 
 typedef enum tqi_pulse_state { TQI_LISTENING, TQI_COUNTING, TQI_MOVING } tqi_pulse_state;
 
+/* What is passed on from rank 0. */
+typedef struct tqi_order {
+    int64_t decision; /* a tqi_decision */
+    int64_t failed;   /* the lowest rank that failed, -1: none */
+} tqi_order;
+
 typedef struct tqi_pulse {
     const tqi_comm *comm;
     tqi_exchange *exchange; /* NULL in phases that move no pages */
     tqi_pulse_state state;
-    uint64_t turn; /* the number of the next decision */
-    unsigned said; /* what rank 0 was told of this rank in this turn */
-    uint64_t statement[2];
-    MPI_Request stating;
+    tqi_tally tally; /* of this rank, first, and its children */
 
-    /* Rank 0. */
-    tqi_tally tally;
-    int64_t decision[2];
-    MPI_Request *telling; /* one for each other rank */
+    tqi_statement stated; /* newest, being sent to the parent, or there already */
+    MPI_Request stating;
+    tqi_order decided, telling; /* for this rank, and the one on its way to its children: the one before, or the same */
+    bool has_decided;
+    MPI_Request *tellings; /* one for each child */
+    int silent;            /* children that have nothing more to say */
 } tqi_pulse;
 
 /* A pulse for one job; false: no memory. */
@@ -60,10 +67,7 @@ void tqi_pulse_step(tqi_pulse *pulse, const tqi_vote *vote, bool *moved, bool *c
 /* Whether MPI itself no longer works, so that a decision would never come. */
 bool tqi_pulse_broken(const tq_error *error);
 
-/* Wait until this rank's messages are on their way; before its farewell. */
+/* Wait until all messages of this rank have arrived, and all that its children sent to it; when the phases are over. */
 tq_status tqi_pulse_finish(tqi_pulse *pulse, tq_error *error);
-
-/* Rank 0, after all farewells: take the statements that came too late to matter. */
-tq_status tqi_pulse_clear(tqi_pulse *pulse, tq_error *error);
 
 #endif

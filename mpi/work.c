@@ -221,12 +221,20 @@ static unsigned longest_rest_us(const tqi_job *job)
     return comm->rank == 0 && longest > LONGEST_REST_RANK_0_US ? LONGEST_REST_RANK_0_US : longest;
 }
 
+/* A rank with nothing to do but to listen hears soon what all wait for, as in tqi_comm_pause. */
+static unsigned longer_rest_us(const tqi_job *job, unsigned rest_us)
+{
+    bool listens = job->works_used == 0 && job->comm->size > 1 && job->comm->crowd == 1;
+
+    return rest_us + (listens ? rest_us / 8 : rest_us);
+}
+
 void tqi_job_rest(tqi_job *job, unsigned *rest_us)
 {
     unsigned longest = longest_rest_us(job);
     struct timespec until;
 
-    *rest_us = *rest_us ? 2 * *rest_us : tqi_comm_first_rest_us(job->comm);
+    *rest_us = *rest_us ? longer_rest_us(job, *rest_us) : tqi_comm_first_rest_us(job->comm);
     if (*rest_us > longest)
         *rest_us = longest;
     clock_gettime(CLOCK_MONOTONIC, &until);

@@ -14,6 +14,10 @@
 
 extern const jobs_entry jobs_wordcount;
 
+/* All ranks share this machine's memory. So much holds what a rank maps here many times over: nothing is flushed early or
+ * spilled; but the blocks of the bins are small ones. */
+enum { RANK_BYTES = 48 << 20 };
+
 typedef struct settings {
     tq_map_fn map;
     double us_per_byte;
@@ -70,6 +74,7 @@ int main(int argc, char **argv)
     job.inputs = &input;
     job.n_inputs = 1;
     job.split_bytes = strtoull(argv[3], NULL, 10);
+    job.memory_bytes = RANK_BYTES;
     job.map_chunk = map_slowly;
     job.user = &with;
     job.order = !strcmp(argv[6], "key")     ? TQ_ORDER_KEY

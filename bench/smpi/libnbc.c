@@ -1,11 +1,12 @@
 /* The non-blocking collectives that tequio uses, as Open MPI 4.1's libnbc sends them by default: a schedule of sends
  * and receives, in rounds, that goes on when MPI is called and not in between.
  *
- *     MPI_Ibcast                     a binomial tree (libnbc takes a chain from 64 KiB on; here it is always the tree)
+ *     MPI_Ibcast                     a binomial tree (libnbc's own choice for more than 4 ranks)
  *     MPI_Igather(v), MPI_Iscatter   rank 0 and every other rank
  *     MPI_Ialltoall(v)               everybody and everybody, at once; without messages of no bytes in the latter
  *
  * All ranks are contexts in one thread of one process, and nothing here is privatized: tables are indexed by rank. */
+#include "bench/smpi/meter.h"
 #include "bench/smpi/shim.h"
 
 #include "mpi/comm.h"
@@ -14,45 +15,7 @@
 #include <string.h>
 
 /* Tags behind tequio's own (mpi/comm.h), which it uses on the same communicator. */
-enum { MOST_RANKS = 4096, FIRST_TAG = 100, TAGS = 30000 };
-
-/* ---- Counting ---- */
-
-typedef enum kind {
-    TREE, /* not messages: what tqi_comm_sum and the like take as a whole */
-    BROADCAST,
-    UP,
-    DOWN,
-    STATEMENT,
-    DECISION,
-    BCAST,
-    GATHER,
-    GATHERV,
-    SCATTER,
-    COUNTS,
-    DATA,
-    REQUEST,
-    SHARE,
-    CHUNK,
-    PROGRESS,
-    TEXT,
-    FAREWELL,
-    KINDS
-} kind;
-
-static const char *const names[KINDS] = {"tree",   "broadcast", "up",      "down",   "statement", "decision",
-                                         "bcast",  "gather",    "gatherv", "scatter", "counts",    "data",
-                                         "request", "share",    "chunk",   "progress", "text",     "farewell"};
-
-static struct {
-    unsigned long long calls; /* collectives: by rank 0 */
-    unsigned long long messages, bytes;
-    double waited_s, longest_s; /* by rank 0 */
-    unsigned long long noticed; /* messages between rank 0 and another that were probed for, and how late that was */
-    double late_s, latest_s;
-} totals[KINDS];
-
-static double sent_at[KINDS][MOST_RANKS]; /* the newest one, to or from this rank; 0: noticed already */
+enum { FIRST_TAG = 100, TAGS = 30000 };
 
 static int ranks;
 
@@ -62,49 +25,6 @@ static int world_rank(void)
 
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     return rank;
-}
-
-void tqs_report(FILE *to)
-{
-    for (int k = 0; k < KINDS; k++)
-        if (totals[k].messages || totals[k].calls)
-            fprintf(to,
-                    "kind %s calls %llu messages %llu bytes %llu waited_s %.9f longest_s %.9f noticed %llu late_s %.9f "
-                    "latest_s %.9f\n",
-                    names[k], totals[k].calls, totals[k].messages, totals[k].bytes, totals[k].waited_s,
-                    totals[k].longest_s, totals[k].noticed, totals[k].late_s, totals[k].latest_s);
-}
-
-static void count_call(kind what, double begun)
-{
-    double waited = MPI_Wtime() - begun;
-
-    totals[what].calls++;
-    totals[what].waited_s += waited;
-    if (waited > totals[what].longest_s)
-        totals[what].longest_s = waited;
-}
-
-static void notice(kind what, int peer)
-{
-    double late = MPI_Wtime() - sent_at[what][peer];
-
-    if (sent_at[what][peer] <= 0)
-        return;
-    sent_at[what][peer] = 0;
-    totals[what].noticed++;
-    totals[what].late_s += late;
-    if (late > totals[what].latest_s)
-        totals[what].latest_s = late;
-}
-
-static void count_message(kind what, int count, MPI_Datatype type)
-{
-    int size;
-
-    MPI_Type_size(type, &size);
-    totals[what].messages++;
-    totals[what].bytes += (unsigned long long)count * (unsigned long long)size;
 }
 
 /* ---- Schedules ---- */
@@ -120,7 +40,7 @@ typedef struct action {
 
 typedef struct schedule {
     struct schedule *next; /* of the same rank */
-    kind what;
+    tqs_kind what;
     int rank, tag;
     MPI_Comm comm;
     double begun;
@@ -130,10 +50,10 @@ typedef struct schedule {
     size_t n_requests;
 } schedule;
 
-static schedule *under_way[MOST_RANKS];
-static int sequence[MOST_RANKS];
+static schedule *under_way[TQS_MOST_RANKS];
+static int sequence[TQS_MOST_RANKS];
 
-static schedule *schedule_new(kind what, MPI_Comm comm)
+static schedule *schedule_new(tqs_kind what, MPI_Comm comm)
 {
     schedule *made = calloc(1, sizeof *made);
 
@@ -180,7 +100,7 @@ static void start_round(schedule *of)
         if (now->kind == RECEIVE) {
             MPI_Irecv(now->bytes, now->count, now->type, now->peer, of->tag, of->comm, request);
         } else {
-            count_message(of->what, now->count, now->type);
+            tqs_count_message(of->what, now->count, now->type);
             PMPI_Isend(now->bytes, now->count, now->type, now->peer, of->tag, of->comm, request);
         }
     }
@@ -214,7 +134,7 @@ static void finish(schedule *of)
         link = &(*link)->next;
     *link = of->next;
     if (of->rank == 0)
-        count_call(of->what, of->begun);
+        tqs_count_call(of->what, of->begun);
     free(of->actions);
     free(of->requests);
     free(of);
@@ -259,17 +179,6 @@ int tqs_test(MPI_Request *request, int *done, MPI_Status *status)
     return PMPI_Test(request, done, status);
 }
 
-static const kind kinds[] = {[TQI_TAG_REQUEST] = REQUEST,
-                             [TQI_TAG_SHARE] = SHARE,
-                             [TQI_TAG_CHUNK] = CHUNK,
-                             [TQI_TAG_PROGRESS] = PROGRESS,
-                             [TQI_TAG_TEXT] = TEXT,
-                             [TQI_TAG_STATEMENT] = STATEMENT,
-                             [TQI_TAG_DECISION] = DECISION,
-                             [TQI_TAG_FAREWELL] = FAREWELL,
-                             [TQI_TAG_UP] = UP,
-                             [TQI_TAG_DOWN] = DOWN};
-
 int tqs_iprobe(int from, int tag, MPI_Comm comm, int *there, MPI_Status *status)
 {
     int rank = world_rank();
@@ -277,16 +186,14 @@ int tqs_iprobe(int from, int tag, MPI_Comm comm, int *there, MPI_Status *status)
     progress(rank);
     int code = PMPI_Iprobe(from, tag, comm, there, status);
     if (code == MPI_SUCCESS && *there && tag != TQI_TAG_TEXT)
-        notice(kinds[tag], rank > 0 && tag != TQI_TAG_UP ? rank : status->MPI_SOURCE);
+        tqs_note_seen(tag, status->MPI_SOURCE, rank);
     return code;
 }
 
 int tqs_isend(const void *bytes, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request *request)
 {
-    int rank = world_rank();
-
-    count_message(kinds[tag], count, type);
-    sent_at[kinds[tag]][rank == 0 ? to : rank] = MPI_Wtime();
+    tqs_count_message(tqs_kind_of(tag), count, type);
+    tqs_note_sent(tag, world_rank(), to);
     return PMPI_Isend(bytes, count, type, to, tag, comm, request);
 }
 
@@ -365,7 +272,7 @@ static void tree_down(schedule *of, void *bytes, int count, MPI_Datatype type, i
 
 int tqs_ibcast(void *bytes, int count, MPI_Datatype type, int root, MPI_Comm comm, MPI_Request *request)
 {
-    schedule *of = schedule_new(BCAST, comm);
+    schedule *of = schedule_new(TQS_BCAST, comm);
 
     tree_down(of, bytes, count, type, root, (rank_in(comm) - root + ranks) % ranks);
     return start(of, request);
@@ -382,7 +289,7 @@ static char *place_in(const void *base, MPI_Datatype type, long index)
 int tqs_igather(const void *mine, int count, MPI_Datatype type, void *all, int each, MPI_Datatype all_type, int root,
                 MPI_Comm comm, MPI_Request *request)
 {
-    schedule *of = schedule_new(GATHER, comm);
+    schedule *of = schedule_new(TQS_GATHER, comm);
     int rank = rank_in(comm);
 
     if (rank == root)
@@ -398,7 +305,7 @@ int tqs_igather(const void *mine, int count, MPI_Datatype type, void *all, int e
 int tqs_igatherv(const void *mine, int count, MPI_Datatype type, void *all, const int *counts, const int *places,
                  MPI_Datatype all_type, int root, MPI_Comm comm, MPI_Request *request)
 {
-    schedule *of = schedule_new(GATHERV, comm);
+    schedule *of = schedule_new(TQS_GATHERV, comm);
     int rank = rank_in(comm);
 
     if (rank == root)
@@ -414,7 +321,7 @@ int tqs_igatherv(const void *mine, int count, MPI_Datatype type, void *all, cons
 int tqs_iscatter(const void *all, int each, MPI_Datatype all_type, void *mine, int count, MPI_Datatype type, int root,
                  MPI_Comm comm, MPI_Request *request)
 {
-    schedule *of = schedule_new(SCATTER, comm);
+    schedule *of = schedule_new(TQS_SCATTER, comm);
     int rank = rank_in(comm);
 
     if (rank == root)
@@ -430,7 +337,7 @@ int tqs_iscatter(const void *all, int each, MPI_Datatype all_type, void *mine, i
 int tqs_ialltoall(const void *send, int count, MPI_Datatype type, void *receive, int each, MPI_Datatype receive_type,
                   MPI_Comm comm, MPI_Request *request)
 {
-    schedule *of = schedule_new(COUNTS, comm);
+    schedule *of = schedule_new(TQS_COUNTS, comm);
     int rank = rank_in(comm);
 
     copy(place_in(receive, receive_type, (long)rank * each), place_in(send, type, (long)rank * count), count, type);
@@ -447,7 +354,7 @@ int tqs_ialltoallv(const void *send, const int *counts, const int *places, MPI_D
                    const int *receive_counts, const int *receive_places, MPI_Datatype receive_type, MPI_Comm comm,
                    MPI_Request *request)
 {
-    schedule *of = schedule_new(DATA, comm);
+    schedule *of = schedule_new(TQS_DATA, comm);
     int rank = rank_in(comm);
 
     if (counts[rank])
@@ -463,29 +370,6 @@ int tqs_ialltoallv(const void *send, const int *counts, const int *places, MPI_D
     }
     return start(of, request);
 }
-
-/* ---- What tequio does all together itself: linked with --wrap ---- */
-
-#define WRAP(what, name, parameters, ...)                                                                              \
-    tq_status __real_##name parameters;                                                                                \
-    tq_status __wrap_##name parameters;                                                                                \
-    tq_status __wrap_##name parameters                                                                                 \
-    {                                                                                                                  \
-        double begun = MPI_Wtime();                                                                                    \
-        tq_status status = __real_##name(__VA_ARGS__);                                                                 \
-                                                                                                                       \
-        if (comm->rank == 0)                                                                                           \
-            count_call(what, begun);                                                                                   \
-        return status;                                                                                                 \
-    }
-
-WRAP(TREE, tqi_comm_sum, (const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error), comm, numbers, n, error)
-WRAP(TREE, tqi_comm_max, (const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error), comm, numbers, n, error)
-WRAP(TREE, tqi_comm_sum_before, (const tqi_comm *comm, uint64_t mine, uint64_t *before, tq_error *error), comm, mine,
-     before, error)
-WRAP(TREE, tqi_comm_agree, (const tqi_comm *comm, tq_error *error), comm, error)
-WRAP(BROADCAST, tqi_comm_broadcast, (const tqi_comm *comm, int root, char **bytes, size_t *size, tq_error *error), comm,
-     root, bytes, size, error)
 
 /* ---- Rest ---- */
 

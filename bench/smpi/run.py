@@ -21,15 +21,16 @@ NETWORKS = {"fast": (1e-6, 0.5e-6, 0.1e-9), "slow": (25e-6, 5e-6, 8e-9)}
 SPLITS, SPLIT_BYTES, SPLIT_US, SPREAD = 32, 4096, 1000, 20  # of a rank; the time one takes, and its spread in percent
 KEYS, WORD = 320, 8  # different keys a rank adds, bytes of a word and the space behind it
 
-# What the code does, and the simulated machine (shim.h: SLACK_NS).
-REST = (60e-6 + 16e-6) / 2  # until a rank notices a message in a short wait: half of a sleep
-CHILDREN = 64  # of a rank in the flat tree of mpi/comm.c
+# What the code does, and the simulated machine.
+SLACK, FIRST_REST, LONGEST_REST = 60e-6, 20e-6, 4e-3  # shim.h: SLACK_NS; mpi/comm.c
+CHILDREN, SMALL = 64, 4096  # of a rank in the flat tree, bytes that go through it at once
 PARTS, PAGE = 4, 24  # of a rank at least; bytes of a header
-RANGES = 9  # of a rank, when the result is ordered: mpi/order.c, ranges_per_rank
-# Agreements, sums and so on, one after the other.
-TREES = {"plan": 8, "reduce": 5, "order": 7, "write": 10}
+RANGES, MOST_RANGES, SAMPLES = 8, 4096, 32  # mpi/order.c: of a worker, of all; node/order.c: of a range
 
-WRAPPED = ("sum", "max", "sum_before", "agree", "broadcast")  # timed in libnbc.c
+WRAPPED = ("tqi_comm_sum", "tqi_comm_max", "tqi_comm_sum_before", "tqi_comm_agree", "tqi_comm_broadcast",
+           "tqi_job_run", "tqi_map_start", "tqi_reduce_start", "tqi_order_start", "tqi_write_start",
+           "tqi_pulse_finish")  # by meter.c
+PHASES = ("plan", "map", "reduce", "order", "write", "end")
 
 
 def build(folder):
@@ -38,7 +39,8 @@ def build(folder):
     folders = [ROOT] + [ROOT / d / "include" for d in ("common", "node", "mpi")]
     subprocess.run(["smpicc", "-std=c17", "-O2", "-g", "-D_GNU_SOURCE", "-DSMPI_NO_OVERRIDE_MALLOC",
                     "-DTEQUIO_VERSION=\"simulated\"", *[f"-I{f}" for f in folders], "-include", str(HERE / "shim.h"),
-                    *sources, *[f"-Wl,--wrap=tqi_comm_{name}" for name in WRAPPED], "-lpthread", "-lrt", "-o", str(folder / "driver")], check=True)
+                    *sources, *[f"-Wl,--wrap={name}" for name in WRAPPED], "-lpthread", "-lrt", "-o", str(folder / "driver")],
+                   check=True)
 
 
 def write_platform(folder, name, ranks, shared):
@@ -85,9 +87,11 @@ def simulate(folder, name, ranks, arguments):
     try:
         text, _ = process.communicate(timeout=arguments.limit)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
         return None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
     if process.returncode:
         sys.exit(f"{' '.join(command)}: exit code {process.returncode}")
     (folder / f"log-{name}-{ranks}").write_text(text)
@@ -117,48 +121,107 @@ def check(folder, ranks, output, order):
 
 
 def shares(splits, ranks):
-    """How many shares rank 0 hands out on demand (mpi/schedule.c)."""
-    left, n = splits - min(splits, ranks * -(-splits // (8 * ranks))), 0
+    """The first share, and those that rank 0 hands out on demand (mpi/schedule.c)."""
+    first = -(-splits // (8 * ranks))
+    left, sizes = splits - min(splits, ranks * first), []
     while left:
-        left -= -(-left // (2 * ranks))
-        n += 1
-    return n
+        sizes.append(-(-left // (2 * ranks)))
+        left -= sizes[-1]
+    return first, sizes
+
+
+def noticed(wait):
+    """How long a message lies there, on average, that comes after a wait: half of a sleep (mpi/comm.c)."""
+    rest, waited = FIRST_REST, 0
+    while waited + rest + SLACK < wait:
+        waited += rest + SLACK
+        rest = min(rest * 9 / 8, LONGEST_REST)
+    return (rest + SLACK) / 2
+
+
+class Model:
+    """docs/scaling.md in numbers: what follows from the protocol, in seconds."""
+
+    def __init__(self, name, ranks):
+        self.latency, self.o, self.per_byte = NETWORKS[name]
+        self.ranks, self.others = ranks, ranks - 1
+        self.children = min(CHILDREN, self.others)
+        self.inner = min(CHILDREN, -(-max(0, self.others - CHILDREN) // CHILDREN))  # of them with children
+        self.levels, reached = 1, CHILDREN + 1
+        while reached < ranks:
+            self.levels, reached = self.levels + 1, reached * CHILDREN + 1
+
+    def hop(self, wait=0.0):
+        return self.latency + self.o + noticed(wait)
+
+    def half_tree(self, wait=0.0, size=0):
+        """Up, or down: all levels, and at those above the last the slowest of the inner ranks."""
+        slowest = 2 * self.inner / (self.inner + 1) * noticed(wait) if self.inner else 0
+        return ((self.children + self.inner) * self.o + self.levels * (self.latency + self.o) + noticed(wait)
+                + (self.levels - 1) * slowest + self.levels * self.children * size * self.per_byte)
+
+    def tree(self, size=0):
+        up = self.half_tree()
+        return up + self.half_tree(up, size)
+
+    def linear(self, size=0):
+        busy = self.others * (self.o + size * self.per_byte)
+        return busy + self.hop(busy)
+
+    def everybody(self, messages, size=0):
+        busy = messages * 2 * self.o + size * self.per_byte
+        return busy + self.hop(busy)
+
+    def binomial(self, size):
+        return math.ceil(math.log2(self.ranks)) * (self.hop() + self.o + size * self.per_byte)
+
+    def answer(self, count):
+        """Until a rank has its next share, of so many splits: rank 0 looks between two of its own."""
+        split, asking = SPLIT_US * 1e-6, 2 * self.o * self.ranks
+        asked = min(1, 1 / max(1e-9, count - asking / split))  # by how many of the ranks in a cycle of rank 0's
+        cycle = split + asked * asking
+        return min(cycle, cycle / 2 + 0.75 * asked * asking) + 2 * self.latency
+
+    def mapping(self):
+        """All splits, the answers that ranks waited for, and half a split that the last rank is behind."""
+        split = SPLIT_US * 1e-6
+        first, sizes = shares(SPLITS * self.ranks, self.ranks)
+        idle = sum(max(0, self.answer(count) - split) for count in sizes) / self.ranks
+        return (SPLITS + 0.5) * split + idle + max(0, self.answer(1) - split)
 
 
 def predict(name, ranks, order):
-    latency, o, per_byte = NETWORKS[name]
-    hop = latency + o + REST
-    levels, reached = 1, CHILDREN + 1
-    while reached < ranks:
-        levels, reached = levels + 1, reached * CHILDREN + 1
-    inner = min(CHILDREN, math.ceil(max(0, ranks - 1 - CHILDREN) / CHILDREN))  # children of rank 0 with their own
-    tree = 2 * ((min(CHILDREN, ranks - 1) + inner) * o + levels * hop)
-    # A statement of each and a decision to each; the rest in which a rank hears it is as long as the wait before.
-    decision = 1.5 * 2 * ((ranks - 1) * o + hop)
+    model = Model(name, ranks)
     words = SPLITS * SPLIT_BYTES // WORD
     keys = KEYS * ranks * (1 - math.exp(-words / (KEYS * ranks)))  # different ones of a rank
     pages = PARTS * ranks * (1 - math.exp(-keys / (PARTS * ranks)))
     page_bytes = keys * (WORD + 1) + PAGE * pages
-    split = SPLIT_US * 1e-6
-    everybody = (ranks - 1) * 2 * o + hop
-    counts = {"map": everybody + split, "order": everybody + decision / 3}  # who waited for the last split rests as long
-    data = everybody + page_bytes * per_byte
-    linear = (ranks - 1) * o + hop
-    texts = 1 + (RANGES if order != "none" else PARTS)  # of a rank, with the end
-    last_requests = ranks * 2 * 2 * o  # for a share, and for the answer that there is none
-    ordering = TREES["order"] * tree + 2 * decision + counts["order"] + everybody + 3 * linear
-    rounds = ["map"] if order == "none" else ["map", "order"]
+    ranges = min(RANGES * ranks, MOST_RANGES) // ranks + 1
+    row_peers = model.others * (1 - math.exp(-KEYS / ranks))  # ranks that get rows from one, in order
+    row_bytes = KEYS * (WORD + 1) + PAGE * row_peers
+    samples = min(SAMPLES * ranges, KEYS // 16) * (WORD + 1) + PAGE
+    splitters = ranges * ranks * (WORD + 1)
+    tree, decision = model.tree(), model.tree()
+    told = model.half_tree()  # rank 0 waits in a round until all know of it
+    data = model.everybody(model.others, page_bytes)
+    counts = told + model.everybody(model.others)
+    numbers = -(-8 * ranks // SMALL) * model.tree(min(8 * ranks, SMALL))  # a row count of each rank
+    texts = 1 + (ranges if order != "none" else PARTS)  # of a rank, with the end
+    row_round = counts + model.everybody(row_peers, row_bytes)
     phases = {
-        "map_s": (SPLITS + 0.5) * split + last_requests + decision + counts["map"] + data,
-        "reduce_s": TREES["reduce"] * tree + decision,
-        "write_s": TREES["write"] * tree + decision + texts * (ranks - 1) * o + (ordering if order != "none" else 0),
+        "plan": 7 * tree + model.linear(16),
+        "map": 2 * tree + model.mapping() + 2 * decision + counts + data,
+        "reduce": 5 * tree + decision,
+        "order": 8 * tree + 2 * decision + row_round + model.linear(4) + model.linear(samples)
+        + model.binomial(splitters),
+        "write": 9 * tree + numbers + decision + texts * model.others * model.o,
+        "end": 2 * tree + 2 * model.linear() + model.linear(250),
     }
-    return {
-        "total_s": sum(phases.values()) + TREES["plan"] * tree, **phases,
-        "tree_s": tree, "counts_s": sum(counts[r] for r in rounds) / len(rounds), "data_s": data,
-        "requests": (shares(SPLITS * ranks, ranks) + ranks) * (ranks - 1) / ranks,
-        "flushed": keys * ranks, "shuffle_bytes": page_bytes * ranks,
-    }
+    if order == "none":
+        phases["order"] = 0
+    requests = (len(shares(SPLITS * ranks, ranks)[1]) + ranks) * model.others / ranks
+    return {"total": sum(phases.values()), **phases, "tree": tree, "counts": counts, "data": data}, {
+        "requests": requests, "flushed": keys * ranks, "shuffle_bytes": page_bytes * ranks}
 
 
 def mean(found, kind):
@@ -166,16 +229,15 @@ def mean(found, kind):
 
 
 def show(name, ranks, found, order):
-    told = predict(name, ranks, order)
-    seen = {**found, **{f"{kind}_s": mean(found, kind) for kind in ("tree", "counts", "data")},
-            "total_s": found["seconds"], "requests": found["request"]["messages"]}
-    print(f"{name} {ranks}: {found['seconds'] * 1e3:.1f} ms, {found['rounds']:.0f} rounds, "
-          f"{found['tree']['calls']:.0f} trees, the longest {found['tree']['longest_s'] * 1e3:.2f} ms")
-    for what, value in told.items():
-        scale, unit = (1e3, " ms") if what.endswith("_s") else (1, "")
-        digits = 2 if unit else 0
-        print(f"    {what:14} predicted {value * scale:14.{digits}f}{unit}  "
-              f"simulated {seen[what] * scale:14.{digits}f}{unit}")
+    times, numbers = predict(name, ranks, order)
+    seen = {**found, **found["phases"], **{kind: mean(found, kind) for kind in ("tree", "counts", "data")},
+            "requests": found["request"]["messages"]}
+    print(f"{name} {ranks}: {found['rounds']:.0f} rounds, {found['tree']['calls']:.0f} trees, the longest "
+          f"{found['tree']['longest_s'] * 1e3:.2f} ms")
+    for what, value in times.items():
+        print(f"    {what:14} predicted {value * 1e3:10.2f} ms  simulated {seen.get(what, 0) * 1e3:10.2f} ms")
+    for what, value in numbers.items():
+        print(f"    {what:14} predicted {value:13.0f}  simulated {seen[what]:13.0f}")
     for kind in ("up", "down", "statement", "decision", "bcast", "gather", "gatherv", "scatter", "counts", "data",
                  "request", "share", "progress", "text", "farewell"):
         if kind not in found:
@@ -188,10 +250,10 @@ def show(name, ranks, found, order):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ranks", default="16,64,256", help="numbers of ranks (%(default)s)")
+    parser.add_argument("--ranks", default="16,64,256,1024", help="numbers of ranks (%(default)s)")
     parser.add_argument("--networks", default="fast,slow", help="fast: 1 us, 10 GB/s; slow: 25 us, 1 Gbit/s")
     parser.add_argument("--order", default="key", choices=("key", "value", "none"))
-    parser.add_argument("--limit", type=float, default=1200, help="seconds a simulation may take (%(default)s)")
+    parser.add_argument("--limit", type=float, default=7200, help="seconds a simulation may take (%(default)s)")
     parser.add_argument("--shared", action="store_true", help="messages share the bandwidth of links (takes longer)")
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("/tmp/tequio-smpi"))
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-/* What rank 0 decides from what the ranks say. */
+/* What ranks say together, and what rank 0 decides from it. */
 #include "mpi/tally.h"
 
 #include <setjmp.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-enum { RANKS = 4, IDLE = 0, BUSY = TQI_SAYS_BUSY, WANTS = TQI_SAYS_BUSY | TQI_SAYS_ROUND };
+enum { RANKS = 4, IDLE = 0, BUSY = TQI_SAYS_BUSY, WANTS = TQI_SAYS_ROUND };
 
 static tqi_decision decide(const tqi_tally *tally, double now)
 {
@@ -18,7 +18,9 @@ static tqi_decision decide(const tqi_tally *tally, double now)
 
 static void say(tqi_tally *tally, int rank, unsigned what)
 {
-    tqi_tally_hear(tally, rank, tally->turn, what, 1);
+    tqi_statement statement = {tally->turn, what, what & TQI_SAYS_FAILED ? rank : -1};
+
+    tqi_tally_hear(tally, rank, &statement, 1);
 }
 
 static int set_up(void **state)
@@ -104,8 +106,11 @@ static void test_old_statements_do_not_count(void **state)
     for (int r = 0; r < RANKS; r++)
         say(tally, r, IDLE);
     tqi_tally_next(tally);
-    for (int r = 0; r < RANKS; r++)
-        tqi_tally_hear(tally, r, tally->turn - 1, IDLE, 1);
+    for (int r = 0; r < RANKS; r++) {
+        tqi_statement old = {tally->turn - 1, IDLE, -1};
+
+        tqi_tally_hear(tally, r, &old, 1);
+    }
     assert_int_equal(decide(tally, 1), TQI_GO_ON);
     for (int r = 0; r < RANKS; r++)
         say(tally, r, IDLE);
@@ -122,14 +127,48 @@ static void test_the_newest_counts(void **state)
     assert_int_equal(decide(tally, 9), TQI_GO_ON);
 }
 
+/* What some say together, said to another tally, counts for all of them. */
+static void test_together(void **state)
+{
+    tqi_tally *tally = *state;
+    tqi_tally above;
+    tqi_statement sum;
+
+    assert_true(tqi_tally_init(&above, 1));
+    say(tally, 0, IDLE);
+    say(tally, 2, WANTS);
+    sum = tqi_tally_sum(tally); /* 1 and 3 have said nothing */
+    assert_int_equal(sum.said, BUSY | WANTS);
+    assert_int_equal(sum.failed, -1);
+    tqi_tally_hear(&above, 0, &sum, 1);
+    assert_int_equal(decide(&above, 1), TQI_GO_ON);
+    assert_int_equal(decide(&above, 2), TQI_ROUND);
+    say(tally, 1, IDLE);
+    say(tally, 3, WANTS);
+    sum = tqi_tally_sum(tally);
+    tqi_tally_hear(&above, 0, &sum, 1);
+    assert_int_equal(decide(&above, 1), TQI_ROUND);
+    say(tally, 3, TQI_SAYS_FAILED);
+    say(tally, 2, BUSY | TQI_SAYS_FAILED);
+    sum = tqi_tally_sum(tally);
+    assert_int_equal(sum.failed, 2);
+    assert_int_equal(sum.said, BUSY | TQI_SAYS_FAILED);
+    tqi_tally_free(&above);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_over_when_nobody_is_busy),          TEST(test_a_full_rank_gets_its_round_at_once),
-        TEST(test_some_pages_wait_while_others_work), TEST(test_some_pages_do_not_wait_for_the_idle),
-        TEST(test_lowest_failure_is_named),           TEST(test_a_wish_to_cancel_stops_without_a_failure),
-        TEST(test_old_statements_do_not_count),       TEST(test_the_newest_counts),
+        TEST(test_over_when_nobody_is_busy),
+        TEST(test_a_full_rank_gets_its_round_at_once),
+        TEST(test_some_pages_wait_while_others_work),
+        TEST(test_some_pages_do_not_wait_for_the_idle),
+        TEST(test_lowest_failure_is_named),
+        TEST(test_a_wish_to_cancel_stops_without_a_failure),
+        TEST(test_old_statements_do_not_count),
+        TEST(test_the_newest_counts),
+        TEST(test_together),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
