@@ -8,7 +8,7 @@
 /* Workers wake the engine when they are about to run out of tasks, so its rest is about messages and about what they have
  * handed on. With one rank there are no messages. With a task under way here nobody waits for this rank, but to join a
  * round or to stop. */
-enum { LONGEST_REST_ALONE_US = 20000, LONGEST_REST_WORKING_US = 50000, LONGEST_REST_RANK_0_US = 4000, ROUND_HURRY = 4 };
+enum { LONGEST_REST_ALONE_US = 20000, LONGEST_REST_WORKING_US = 50000, LONGEST_REST_AWAITED_US = 4000, ROUND_HURRY = 4 };
 
 /* Runs wait until the engine looks around, or until there are enough of them: a part of their share, or of a round. */
 enum { RUNS_PER_WAKE = 4 };
@@ -217,8 +217,8 @@ static unsigned longest_rest_us(const tqi_job *job)
         longest /= ROUND_HURRY;
     else if (job->works_used > 0 && comm->crowd > 1)
         longest = LONGEST_REST_WORKING_US;
-    /* Rank 0 is the one that the others wait for. */
-    return comm->rank == 0 && longest > LONGEST_REST_RANK_0_US ? LONGEST_REST_RANK_0_US : longest;
+    /* Others wait for rank 0, and for who passes on what it says. */
+    return tqi_comm_children(comm) > 0 && longest > LONGEST_REST_AWAITED_US ? LONGEST_REST_AWAITED_US : longest;
 }
 
 /* A rank with nothing to do but to listen hears soon what all wait for, as in tqi_comm_pause. */
