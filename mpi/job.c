@@ -344,6 +344,7 @@ static tq_status map_and_shuffle(tqi_job *job)
 }
 
 /* The pages of the shuffle, and what they were reduced with, are not needed any more. */
+    job->sent += job->exchange.sent;
 static void free_shuffle(tqi_job *job)
 {
     job->rounds += job->exchange.rounds;
@@ -382,6 +383,7 @@ static tq_status order(tqi_job *job)
     status = job->early ? TQ_OK : take_step(job, "write", tqi_order_start);
     if (!status && !job->early)
         status = run_phase(job, "write", &job->exchange, tqi_route_step);
+    job->sent += job->exchange.sent;
     if (!status)
         status = take_step(job, "write", tqi_order_end);
     job->rounds += job->exchange.rounds;

@@ -171,6 +171,7 @@ struct tqi_job {
     uint64_t passes;                  /* most over the pages of one partition */
     uint64_t rounds, total_rows;
     uint64_t spilled, spilled_raw; /* by stores that are freed */
+    uint64_t sent; /* bytes of pages, to other ranks */
     uint64_t hottest_bytes;
     uint32_t hottest_partition;
     double cpu_begin_s;
