@@ -59,7 +59,8 @@ typedef struct tqi_work {
     uint64_t begin, end;
     tqi_chunk *chunk; /* or a chunk */
     bool ends_split;
-    uint64_t records;           /* emitted by it */
+    double map_s;               /* how long it took, */
+    uint64_t records;           /* and what it emitted */
     tqi_mapper *mapper;         /* flush */
     uint32_t part;              /* reduce, route, sort, format, count */
     tqi_sample_size sampled;    /* sample */
@@ -75,6 +76,7 @@ typedef struct tqi_mapping {
     uint64_t offset;  /* and how much of the first of them is under way already */
     tqi_chunk *chunk; /* or a chunk that no task has yet */
     bool asking;      /* rank 0 may have more */
+    double piece_s;   /* how long a piece takes here, about; 0: not known yet */
     bool flushing;    /* the tasks that empty the tables are started */
 } tqi_mapping;
 
