@@ -91,9 +91,11 @@ static tq_status tell(tqi_pulse *pulse, const int64_t decision[2], bool *told, t
         return tqi_mpi_check(code, "MPI_Testall", error);
     pulse->decision[DECISION] = decision[DECISION];
     pulse->decision[FAILED_RANK] = decision[FAILED_RANK];
-    for (int r = 1; r < comm->size && code == MPI_SUCCESS; r++)
+    for (int r = 1; r < comm->size && code == MPI_SUCCESS; r++) {
         code = MPI_Isend(pulse->decision, sizeof pulse->decision, MPI_BYTE, r, TQI_TAG_DECISION, comm->control,
                          &pulse->telling[r]);
+        tqi_bells_ring(comm->bells, r);
+    }
     return tqi_mpi_check(code, "MPI_Isend", error);
 }
 
@@ -135,6 +137,7 @@ static tq_status state(tqi_pulse *pulse, unsigned said, tq_error *error)
     pulse->statement[SAID] = said;
     code = MPI_Isend(pulse->statement, sizeof pulse->statement, MPI_BYTE, 0, TQI_TAG_STATEMENT, pulse->comm->control,
                      &pulse->stating);
+    tqi_bells_ring(pulse->comm->bells, 0);
     return tqi_mpi_check(code, "MPI_Isend", error);
 }
 
