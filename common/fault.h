@@ -12,6 +12,7 @@
  *   enomem-map      a worker's table finds no memory
  *   fail-reduce     the reducer returns 43
  *   slow-rank       every piece of input takes 50 ms more
+ *   slow-rank-10x   every piece of input takes ten times as long
  *   kill-map        the rank kills itself with SIGKILL while it maps */
 #ifndef TQI_FAULT_H
 #define TQI_FAULT_H

@@ -12,6 +12,7 @@
 /* One MPI call moves at most this much: counts are ints, and several versions break near 2 GiB. */
 enum { PIECE_BYTES = 256 << 20 };
 enum { FIRST_REST_US = 20, MOST_FIRST_REST_US = 500, LONGEST_REST_US = 4000, MOST_LONGEST_REST_US = 20000 };
+enum { LONGEST_REST_TILL_RUNG_US = 50000 }; /* reports go out as often, and nothing else depends on it */
 
 tq_status tqi_mpi_check(int code, const char *what, tq_error *error)
 {
@@ -39,15 +40,25 @@ unsigned tqi_comm_longest_rest_us(const tqi_comm *comm)
     return at_most(LONGEST_REST_US * comm->crowd, MOST_LONGEST_REST_US);
 }
 
-void tqi_comm_pause(const tqi_comm *comm, unsigned *rest_us)
+unsigned tqi_comm_longest_rest_till_rung_us(const tqi_comm *comm)
+{
+    return comm->bells->all ? LONGEST_REST_TILL_RUNG_US : tqi_comm_longest_rest_us(comm);
+}
+
+static void pause_at_most(const tqi_comm *comm, unsigned longest_us, unsigned *rest_us)
 {
     /* Steps that all take one after the other wait for whoever rests longest: with rests as long as the wait so far each
      * step takes longer than the one before. Where ranks share a core they pay for that, rather than for looking. */
     unsigned more = comm->crowd > 1 ? *rest_us : *rest_us / 8;
 
-    *rest_us = *rest_us ? at_most(*rest_us + more, tqi_comm_longest_rest_us(comm)) : tqi_comm_first_rest_us(comm);
-    struct timespec pause = {0, *rest_us * 1000L};
-    nanosleep(&pause, NULL);
+    *rest_us = *rest_us ? at_most(*rest_us + more, longest_us) : tqi_comm_first_rest_us(comm);
+    if (tqi_bells_sleep(comm->bells, *rest_us))
+        *rest_us = 0;
+}
+
+void tqi_comm_pause(const tqi_comm *comm, unsigned *rest_us)
+{
+    pause_at_most(comm, tqi_comm_longest_rest_us(comm), rest_us);
 }
 
 int tqi_comm_parent(const tqi_comm *comm)
@@ -86,7 +97,8 @@ tq_status tqi_comm_poll(const tqi_comm *comm, int tag, void *buffer, int size, i
     return poll_on(comm->control, tag, buffer, size, from, error);
 }
 
-tq_status tqi_comm_await(const tqi_comm *comm, MPI_Request *request, const char *what, tq_error *error)
+static tq_status await_at_most(const tqi_comm *comm, unsigned longest_us, MPI_Request *request, const char *what,
+                               tq_error *error)
 {
     unsigned rest_us = 0;
 
@@ -96,8 +108,13 @@ tq_status tqi_comm_await(const tqi_comm *comm, MPI_Request *request, const char 
 
         if (status || done)
             return status;
-        tqi_comm_pause(comm, &rest_us);
+        pause_at_most(comm, longest_us, &rest_us);
     }
+}
+
+tq_status tqi_comm_await(const tqi_comm *comm, MPI_Request *request, const char *what, tq_error *error)
+{
+    return await_at_most(comm, tqi_comm_longest_rest_us(comm), request, what, error);
 }
 
 /* Whether this process is one of several ranks that a launcher started: only then MPI needs to be initialized. */
@@ -168,7 +185,10 @@ static tq_status count_hosts(tqi_comm *comm, tq_error *error)
         return tqi_mpi_check(code, "MPI_Comm_split_type", error);
     MPI_Comm_rank(host, &host_rank);
     MPI_Comm_size(host, &comm->host_ranks);
+    code = tqi_bells_share(comm->bells, host, comm->collective);
     MPI_Comm_free(&host);
+    if (code != MPI_SUCCESS)
+        return tqi_mpi_check(code, "sharing memory with the ranks of this host", error);
     comm->crowd = crowd_of(comm->host_ranks);
     first = host_rank == 0;
     code = MPI_Allreduce(&first, &comm->hosts, 1, MPI_INT, MPI_SUM, comm->collective);
@@ -197,6 +217,9 @@ tq_status tqi_comm_open(tqi_comm *comm, MPI_Comm parent, bool inline_engine, tq_
 
     *comm = (tqi_comm){
         .size = 1, .hosts = 1, .host_ranks = 1, .crowd = 1, .collective = MPI_COMM_NULL, .control = MPI_COMM_NULL};
+    comm->bells = tqi_bells_new();
+    if (!comm->bells)
+        return tqi_fail_memory(error, sizeof *comm->bells, "the cluster");
     tq_status status = started_by_launcher(&launched, error);
     if (status)
         return status;
@@ -211,6 +234,8 @@ tq_status tqi_comm_open(tqi_comm *comm, MPI_Comm parent, bool inline_engine, tq_
 
 void tqi_comm_close(tqi_comm *comm)
 {
+    tqi_bells_let_go(comm->bells);
+    comm->bells = NULL;
     if (comm->broken) /* MPI_Finalize would wait for ranks that will not come; the launcher ends them */
         return;
     if (comm->collective != MPI_COMM_NULL)
@@ -246,7 +271,7 @@ static tq_status hear_children(const tqi_comm *comm, void *mine, size_t bytes, m
         if (status)
             return status;
         if (from < 0) {
-            tqi_comm_pause(comm, &rest_us);
+            pause_at_most(comm, tqi_comm_longest_rest_till_rung_us(comm), &rest_us);
             continue;
         }
         merge(mine, theirs, bytes);
@@ -268,9 +293,11 @@ static tq_status tell_children(const tqi_comm *comm, const char *bytes, size_t s
 
     for (int i = 0; i < TQI_CHILDREN; i++)
         requests[i] = MPI_REQUEST_NULL;
-    for (int i = 0; i < n && code == MPI_SUCCESS; i++)
+    for (int i = 0; i < n && code == MPI_SUCCESS; i++) {
         code = MPI_Isend(bytes + (size_t)i * stride, (int)size, MPI_BYTE, first + i, TQI_TAG_DOWN, comm->collective,
                          &requests[i]);
+        tqi_bells_ring(comm->bells, first + i);
+    }
     status = tqi_mpi_check(code, "MPI_Isend", error);
     for (int i = 0; i < n && !status; i++)
         status = tqi_comm_await(comm, &requests[i], "MPI_Isend", error);
@@ -285,7 +312,8 @@ static tq_status hear_parent(const tqi_comm *comm, void *bytes, size_t size, tq_
         return TQ_OK;
     int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, tqi_comm_parent(comm), TQI_TAG_DOWN, comm->collective, &request);
     tq_status status = tqi_mpi_check(code, "MPI_Irecv", error);
-    return status ? status : tqi_comm_await(comm, &request, "MPI_Irecv", error);
+    return status ? status
+                  : await_at_most(comm, tqi_comm_longest_rest_till_rung_us(comm), &request, "MPI_Irecv", error);
 }
 
 /* What rank 0 has goes to everybody. At most SMALL_BYTES. */
@@ -305,6 +333,7 @@ static tq_status up(const tqi_comm *comm, void *bytes, size_t size, merge_fn mer
     if (status || comm->rank == 0)
         return status;
     int code = MPI_Isend(bytes, (int)size, MPI_BYTE, tqi_comm_parent(comm), TQI_TAG_UP, comm->collective, &request);
+    tqi_bells_ring(comm->bells, tqi_comm_parent(comm));
     status = tqi_mpi_check(code, "MPI_Isend", error);
     return status ? status : tqi_comm_await(comm, &request, "MPI_Isend", error);
 }

@@ -4,13 +4,15 @@
  *
  * A look at MPI with the sleep before it costs some 20 us, in a virtual machine 40: a thousand a second are 4 % of a core,
  * and with 32 ranks a core all of it. So a sleep grows with the time that was waited already, to an eighth of it, or
- * all of it where ranks share a core, and all bounds grow with the number of ranks that share a core.
+ * all of it where ranks share a core, and all bounds grow with the number of ranks that share a core. Where a rank rings
+ * behind its message (mpi/bell.h) the other may sleep long, and hears of it at once.
  *
  * Only the engine (the thread that runs the cluster's jobs) may call anything here. All but tqi_mpi_check, tqi_comm_await,
  * tqi_comm_pause and tqi_comm_poll are collective over the cluster. */
 #ifndef TQI_COMM_H
 #define TQI_COMM_H
 
+#include "mpi/bell.h"
 #include <mpi.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,6 +40,7 @@ typedef struct tqi_comm {
     unsigned crowd;      /* ranks for each core of this host, at least 1 */
     bool finalize;       /* MPI was initialized here */
     bool broken;         /* MPI failed: nothing that waits for other ranks may be called any more */
+    tqi_bells *bells;
     MPI_Comm collective; /* rounds and what else all ranks do together; MPI_COMM_NULL with one rank */
     MPI_Comm control;    /* messages between rank 0 and the others; MPI_COMM_NULL with one rank */
 } tqi_comm;
@@ -65,7 +68,10 @@ void tqi_comm_close(tqi_comm *comm);
 unsigned tqi_comm_first_rest_us(const tqi_comm *comm);
 unsigned tqi_comm_longest_rest_us(const tqi_comm *comm);
 
-/* Sleep, and longer the next time: *rest_us is 0 at first. */
+/* The longest sleep of a rank that waits for nothing but messages behind which others ring. */
+unsigned tqi_comm_longest_rest_till_rung_us(const tqi_comm *comm);
+
+/* Sleep, and longer the next time, but not if rung: *rest_us is 0 at first. */
 void tqi_comm_pause(const tqi_comm *comm, unsigned *rest_us);
 
 /* Receive one small message of a tag on the control communicator, if there is one. *from is its rank or -1. */

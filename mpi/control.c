@@ -58,6 +58,7 @@ static tq_status send_share(tqi_control *control, int rank, const tqi_share *sha
 
         code = MPI_Isend(chunk->data + at, size, MPI_BYTE, rank, TQI_TAG_CHUNK, comm, &delivery->requests[1 + i]);
     }
+    tqi_bells_ring(control->comm->bells, rank);
     return tqi_mpi_check(code, "MPI_Isend", error);
 }
 
@@ -187,6 +188,7 @@ tq_status tqi_control_ask(tqi_control *control, tq_error *error)
         return TQ_OK;
     }
     int code = MPI_Isend(NULL, 0, MPI_BYTE, 0, TQI_TAG_REQUEST, control->comm->control, &control->requesting);
+    tqi_bells_ring(control->comm->bells, 0);
     return tqi_mpi_check(code, "MPI_Isend", error);
 }
 
@@ -257,6 +259,7 @@ static tq_status serve_other(tqi_control *control, bool *moved, tq_error *error)
         if (code != MPI_SUCCESS || !done)
             return tqi_mpi_check(code, "MPI_Test", error);
         *moved = true;
+        tqi_bells_ring(control->comm->bells, 0); /* it waits for this piece to be taken */
         if (control->received < control->share.bytes)
             return receive_piece(control, error);
         control->answered = true;
@@ -323,6 +326,7 @@ static tq_status say_farewell(tqi_control *control, tq_error *error)
     if (status)
         return status;
     code = MPI_Isend(NULL, 0, MPI_BYTE, 0, TQI_TAG_FAREWELL, control->comm->control, &request);
+    tqi_bells_ring(control->comm->bells, 0);
     status = tqi_mpi_check(code, "MPI_Isend", error);
     return status ? status : tqi_comm_await(control->comm, &request, "MPI_Isend", error);
 }

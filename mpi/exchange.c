@@ -163,6 +163,7 @@ static void take_from_stream(tqi_exchange *exchange, tqi_peer *peer, uint8_t *to
 {
     peer->queued -= size;
     exchange->queued -= size;
+    exchange->sent += size;
     while (size > 0) {
         tqi_segment *segment = peer->first;
         size_t part = segment->size < size ? segment->size : size;

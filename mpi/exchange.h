@@ -32,7 +32,8 @@ typedef struct tqi_exchange {
     uint8_t *send, *receive; /* as large as the largest round so far */
     size_t send_capacity, receive_capacity;
     MPI_Request request;
-    uint64_t queued; /* bytes that wait to be sent */
+    uint64_t queued; /* bytes that wait to be sent, */
+    uint64_t sent;   /* and that were */
     uint64_t rounds;
 } tqi_exchange;
 

@@ -62,12 +62,13 @@ static void destroy(void *owner)
 tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *executor, const tq_job *description)
 {
     tqi_job *job = calloc(1, sizeof *job);
-    pthread_condattr_t monotonic;
 
     if (!job)
         return NULL;
     job->cluster = cluster;
     job->comm = comm;
+    job->bells = comm->bells;
+    tqi_bells_hold(job->bells);
     job->executor = executor;
     job->runs_end = &job->runs;
     job->exchange.request = MPI_REQUEST_NULL;
@@ -76,11 +77,7 @@ tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *exe
     tqi_error_clear(&job->error);
     tqi_error_clear(&job->not_runnable);
     pthread_mutex_init(&job->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&job->woken, &monotonic);
     pthread_cond_init(&job->runs_taken, NULL);
-    pthread_condattr_destroy(&monotonic);
     /* What fails here on one rank is told to the others when the job runs: they are waiting for this rank. */
     if (!tqi_description_copy(&job->description, description))
         tqi_fail_memory(&job->not_runnable, description->n_inputs, "the job's description");
@@ -184,8 +181,8 @@ void tqi_job_free(tqi_job *job)
     free(job->rank_stats);
     tqi_description_free(&job->description);
     pthread_mutex_destroy(&job->lock);
-    pthread_cond_destroy(&job->woken);
     pthread_cond_destroy(&job->runs_taken);
+    tqi_bells_let_go(job->bells);
     free(job);
 }
 
@@ -347,6 +344,7 @@ static tq_status map_and_shuffle(tqi_job *job)
 static void free_shuffle(tqi_job *job)
 {
     job->rounds += job->exchange.rounds;
+    job->sent += job->exchange.sent;
     tqi_exchange_free(&job->exchange);
     tqi_job_free_store(job, &job->store);
     tqi_pool_trim(&job->pool); /* what comes now needs other memory */
@@ -385,6 +383,7 @@ static tq_status order(tqi_job *job)
     if (!status)
         status = take_step(job, "write", tqi_order_end);
     job->rounds += job->exchange.rounds;
+    job->sent += job->exchange.sent;
     tqi_exchange_free(&job->exchange);
     tqi_pool_trim(&job->pool);
     return status;

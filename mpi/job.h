@@ -7,7 +7,7 @@
  *                 their work names; tqi_job_deliver.
  *   both          works_left.
  *   any thread    cancel, tqi_job_wake, the hub; and once the future is final, the results.
- * lock guards the list of runs and awake, nothing else. */
+ * lock guards the list of runs, nothing else. */
 #ifndef TQI_JOB_H
 #define TQI_JOB_H
 
@@ -59,7 +59,8 @@ typedef struct tqi_work {
     uint64_t begin, end;
     tqi_chunk *chunk; /* or a chunk */
     bool ends_split;
-    uint64_t records;           /* emitted by it */
+    double map_s;               /* how long it took, */
+    uint64_t records;           /* and what it emitted */
     tqi_mapper *mapper;         /* flush */
     uint32_t part;              /* reduce, route, sort, format, count */
     tqi_sample_size sampled;    /* sample */
@@ -75,6 +76,7 @@ typedef struct tqi_mapping {
     uint64_t offset;  /* and how much of the first of them is under way already */
     tqi_chunk *chunk; /* or a chunk that no task has yet */
     bool asking;      /* rank 0 may have more */
+    double piece_s;   /* how long a piece takes here, about; 0: not known yet */
     bool flushing;    /* the tasks that empty the tables are started */
 } tqi_mapping;
 
@@ -106,6 +108,7 @@ struct tqi_job {
     tq_cluster *cluster;          /* NULL once it is closed */
     void (*forget)(tqi_job *job); /* the cluster's: the job is about to be freed */
     const tqi_comm *comm;
+    tqi_bells *bells; /* comm's, held: the job may be woken until it is freed */
     tq_executor *executor;
     tq_job description; /* with copies of its own of all strings */
     tq_future *future;
@@ -114,8 +117,6 @@ struct tqi_job {
     atomic_bool stop;   /* workers should not go on */
 
     pthread_mutex_t lock;
-    pthread_cond_t woken;
-    bool awake;
     tqi_run *runs, **runs_end; /* delivered by workers, not yet taken by the engine */
     uint64_t run_bytes;        /* of these */
     pthread_cond_t runs_taken;
@@ -170,6 +171,7 @@ struct tqi_job {
     uint64_t merged_early, not_tried; /* records: see tq_stats */
     uint64_t passes;                  /* most over the pages of one partition */
     uint64_t rounds, total_rows;
+    uint64_t sent; /* bytes of pages, to other ranks */
     uint64_t spilled, spilled_raw; /* by stores that are freed */
     uint64_t hottest_bytes;
     uint32_t hottest_partition;

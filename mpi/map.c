@@ -3,12 +3,17 @@
 #include "mpi/job.h"
 
 #include "common/account.h"
+#include "common/clock.h"
 #include "common/error.h"
 #include "common/fault.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { PIECE_ALIGNMENT = 4096 };
+/* As long as rank 0 may rest before it answers, and more than that. */
+static const double AHEAD_S = 0.01;
 
 /* The mapper's state of a worker. Only one task at a time runs with one index, so nobody else creates it. */
 static tqi_mapper *mapper_of(tqi_work *work, int worker)
@@ -33,28 +38,27 @@ static tqi_mapper *mapper_of(tqi_work *work, int worker)
     return mapper;
 }
 
+static void sleep_for(double seconds)
+{
+    struct timespec pause = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    nanosleep(&pause, NULL);
+}
+
 static void inject_faults(int rank)
 {
-    struct timespec pause = {0, 50000000};
-
     if (tqi_fault("slow-rank", rank))
-        nanosleep(&pause, NULL);
+        sleep_for(0.05);
     if (tqi_fault("kill-map", rank))
         raise(SIGKILL);
 }
 
-static void map_piece(tqi_work *work, int worker)
+static void read_and_map(tqi_work *work, tqi_mapper *mapper)
 {
     tqi_job *job = work->job;
+    uint64_t before = mapper->emitter.emitted.records;
     tq_record chunk;
 
-    if (atomic_load_explicit(&job->stop, memory_order_relaxed))
-        return;
-    inject_faults(job->comm->rank);
-    tqi_mapper *mapper = mapper_of(work, worker);
-    if (!mapper)
-        return;
-    uint64_t before = mapper->emitter.emitted.records;
     if (work->chunk)
         chunk = (tq_record){work->chunk->data, work->chunk->size, job->inputs.files[work->chunk->file].path,
                             work->chunk->offset};
@@ -64,6 +68,22 @@ static void map_piece(tqi_work *work, int worker)
     if (chunk.size > 0 && tqi_emitter_map(&mapper->emitter, &chunk))
         work->error = mapper->emitter.error;
     work->records = mapper->emitter.emitted.records - before;
+}
+
+static void map_piece(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+    double begin_s = tqi_now_s();
+
+    if (atomic_load_explicit(&job->stop, memory_order_relaxed))
+        return;
+    inject_faults(job->comm->rank);
+    tqi_mapper *mapper = mapper_of(work, worker);
+    if (mapper)
+        read_and_map(work, mapper);
+    if (tqi_fault("slow-rank-10x", job->comm->rank))
+        sleep_for(9 * (tqi_now_s() - begin_s));
+    work->map_s = tqi_now_s() - begin_s;
 }
 
 static void flush_mapper(tqi_work *work, int worker)
@@ -76,9 +96,12 @@ static void flush_mapper(tqi_work *work, int worker)
 static void done(tqi_job *job, tqi_work *work)
 {
     tqi_phase_count *map = &job->counts.phase[TQ_PHASE_MAP];
+    tqi_mapping *mapping = &job->mapping;
 
     if (work->mapper)
         return;
+    /* The mean of some of the newest pieces. */
+    mapping->piece_s = mapping->piece_s > 0 ? 0.75 * mapping->piece_s + 0.25 * work->map_s : work->map_s;
     map->done += work->ends_split;
     map->bytes += work->chunk ? work->chunk->size : work->end - work->begin;
     map->records += work->records;
@@ -113,6 +136,15 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
     return status ? tqi_fail_memory(error, 0, "the shuffle") : TQ_OK;
 }
 
+/* Pieces begin at offsets that are aligned like those of splits, and the last one of a split is no small rest. */
+static uint64_t end_of_piece(uint64_t begin, uint64_t end, uint64_t most)
+{
+    uint64_t left = end - begin, pieces = left / most + (left % most != 0);
+    uint64_t piece = (left / pieces + PIECE_ALIGNMENT - 1) / PIECE_ALIGNMENT * PIECE_ALIGNMENT;
+
+    return pieces == 1 || piece >= left ? end : begin + (piece < most ? piece : most);
+}
+
 static void start_piece(tqi_job *job)
 {
     tqi_mapping *mapping = &job->mapping;
@@ -124,9 +156,7 @@ static void start_piece(tqi_job *job)
     size_t file = tqi_inputs_locate(&job->inputs, mapping->share.first, &begin, &end);
     work->file = &job->inputs.files[file];
     work->begin = begin + mapping->offset;
-    work->end = end;
-    if (work->end - work->begin > job->shares.piece)
-        work->end = work->begin + job->shares.piece;
+    work->end = end_of_piece(work->begin, end, job->shares.piece);
     mapping->offset = work->end - begin;
     work->ends_split = work->end == end;
     if (work->ends_split) {
@@ -149,6 +179,30 @@ static void start_chunk(tqi_job *job)
     tqi_work_start(work);
 }
 
+static uint64_t workers_of(const tqi_job *job)
+{
+    int workers = tq_executor_workers(job->executor);
+
+    return workers ? (uint64_t)workers : 1;
+}
+
+/* How many pieces should wait in the queue of the pool behind those that are being mapped: as many as hide what it takes to
+ * hear of a piece's end and to get more from rank 0. Where a piece takes longer than that none waits: the rank is slow, or
+ * the mapper is, and what waits here another rank could map. */
+static uint64_t pieces_ahead(const tqi_job *job)
+{
+    uint64_t most = workers_of(job) + 2;
+    double hidden = AHEAD_S * (double)workers_of(job);
+
+    return job->mapping.piece_s * (double)most < hidden ? most : (uint64_t)(hidden / job->mapping.piece_s);
+}
+
+/* Pieces of input that this rank has, not counting that a split may be several: queued, or not. */
+static uint64_t pieces_held(const tqi_job *job)
+{
+    return job->mapping.share.count + (uint64_t)job->works_used + (job->mapping.chunk != NULL);
+}
+
 /* Use an answer of rank 0 that has come, and ask again when little is left. */
 static bool get_more(tqi_job *job)
 {
@@ -168,7 +222,7 @@ static bool get_more(tqi_job *job)
         if (got && share.kind == TQI_SHARE_CHUNK)
             mapping->chunk = chunk, map->total++, map->bytes_total += chunk->size;
     }
-    if (mapping->asking && mapping->share.count <= (uint64_t)tqi_work_limit(job)) {
+    if (mapping->asking && pieces_held(job) < workers_of(job) + pieces_ahead(job)) {
         tq_error error;
 
         tqi_error_clear(&error);
@@ -178,12 +232,20 @@ static bool get_more(tqi_job *job)
     return got;
 }
 
+static bool may_start(const tqi_job *job)
+{
+    bool inline_engine = tq_executor_workers(job->executor) == 0;
+    uint64_t most = inline_engine ? 1 : workers_of(job) + pieces_ahead(job);
+
+    return (uint64_t)job->works_used < most && !job->error.status && job->exchange.queued <= job->shares.queue;
+}
+
 static bool dispatch(tqi_job *job)
 {
     tqi_mapping *mapping = &job->mapping;
     bool started = false;
 
-    while (job->works_used < tqi_work_limit(job) && !job->error.status && job->exchange.queued <= job->shares.queue) {
+    while (may_start(job)) {
         if (mapping->chunk)
             start_chunk(job);
         else if (mapping->share.count > 0)

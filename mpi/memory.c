@@ -14,7 +14,7 @@
 static const uint64_t MOST_WORKER_BYTES = 256 << 20, MOST_EARLY_BYTES = 1 << 20;
 static const uint64_t MOST_RUN_BYTES = 64 << 20, MOST_QUEUED_BYTES = 256 << 20, MOST_RANGE_BYTES = 64 << 20;
 static const uint64_t MOST_ROUTED_BYTES = 64 << 20;
-enum { SMALLEST_PIECE = 64 << 10 };
+enum { SMALLEST_PIECE = 64 << 10, BLOCKS_OF_INPUT = 4, EARLY_PART_OF_INPUT = 4, LEAST_EARLY_BYTES = 32 << 10 };
 
 static uint64_t at_most(uint64_t bytes, uint64_t most)
 {
@@ -29,12 +29,19 @@ uint64_t tqi_default_budget(const tqi_comm *comm)
     return available ? available / 2 / (uint64_t)comm->host_ranks + 1 : 0;
 }
 
-/* Blocks so small that each bin of each worker can have two of them. */
-static uint64_t block_bytes(uint64_t worker_bytes, uint32_t bins)
+/* What a worker can be expected to map; of a stream nobody knows. */
+static uint64_t input_of_worker(const tqi_job *job)
+{
+    return job->inputs.streams ? UINT64_MAX : job->inputs.bytes / job->all_workers;
+}
+
+/* Blocks so small that each bin of each worker can have two of them, and that most of a bin's only block is not memory
+ * which is touched for nothing: with many ranks each has a small part of the input, but as many bins. */
+static uint64_t block_bytes(uint64_t worker_bytes, uint64_t input_bytes, uint32_t bins)
 {
     uint64_t block = TQI_BLOCK_BYTES;
 
-    while (block > TQI_SMALLEST_BLOCK_BYTES && 2 * block * bins > worker_bytes)
+    while (block > TQI_SMALLEST_BLOCK_BYTES && (2 * block * bins > worker_bytes || BLOCKS_OF_INPUT * block > input_bytes / bins))
         block /= 2;
     return block;
 }
@@ -56,10 +63,12 @@ void tqi_share_memory(tqi_job *job)
 
     workers = workers ? workers : 1;
     shares->worker = at_most(memory / 4 / workers, MOST_WORKER_BYTES);
-    shares->block = block_bytes(shares->worker, bins);
+    shares->block = block_bytes(shares->worker, input_of_worker(job), bins);
     if (shares->worker < 2 * shares->block * bins)
         shares->worker = 2 * shares->block * bins;
+    /* Early combining touches all of its memory, however little there is to combine. */
     shares->early = at_most(memory / 16 / workers, MOST_EARLY_BYTES);
+    shares->early = at_most(shares->early, input_of_worker(job) / EARLY_PART_OF_INPUT + LEAST_EARLY_BYTES);
     shares->piece = at_most(memory / 16 / workers & ~(uint64_t)(SMALLEST_PIECE - 1), TQI_PIECE_BYTES);
     if (shares->piece < SMALLEST_PIECE)
         shares->piece = SMALLEST_PIECE;

@@ -100,7 +100,7 @@ static tq_status scatter_first_shares(tqi_job *job, tq_error *error)
         first = calloc((size_t)job->comm->size, sizeof *first);
         if (!first)
             return tqi_fail(error, TQ_E_MPI, "no memory to hand out the first shares");
-        tqi_schedule_start(&job->control.schedule, job->shipped ? 0 : job->inputs.splits, job->comm->size, first);
+        tqi_schedule_start(&job->control.schedule, job->shipped ? NULL : &job->inputs, job->comm->size, first);
     }
     tq_status status = tqi_comm_scatter(job->comm, first, &job->first_share, sizeof job->first_share, error);
     free(first);

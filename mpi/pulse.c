@@ -98,6 +98,7 @@ static tq_status state(tqi_pulse *pulse, const tqi_statement *statement, bool *s
     pulse->stated = *statement;
     code = MPI_Isend(&pulse->stated, sizeof pulse->stated, MPI_BYTE, tqi_comm_parent(comm), TQI_TAG_STATEMENT,
                      comm->control, &pulse->stating);
+    tqi_bells_ring(comm->bells, tqi_comm_parent(comm));
     return tqi_mpi_check(code, "MPI_Isend", error);
 }
 
@@ -138,9 +139,13 @@ static tq_status pass_on(tqi_pulse *pulse, bool *passed, tq_error *error)
         return tqi_mpi_check(code, "MPI_Testall", error);
     pulse->telling = pulse->decided;
     pulse->has_decided = false;
-    for (int i = 0; i < tqi_comm_children(comm) && code == MPI_SUCCESS; i++)
-        code = MPI_Isend(&pulse->telling, sizeof pulse->telling, MPI_BYTE, tqi_comm_first_child(comm) + i,
-                         TQI_TAG_DECISION, comm->control, &pulse->tellings[i]);
+    for (int i = 0; i < tqi_comm_children(comm) && code == MPI_SUCCESS; i++) {
+        int child = tqi_comm_first_child(comm) + i;
+
+        code = MPI_Isend(&pulse->telling, sizeof pulse->telling, MPI_BYTE, child, TQI_TAG_DECISION, comm->control,
+                         &pulse->tellings[i]);
+        tqi_bells_ring(comm->bells, child);
+    }
     return tqi_mpi_check(code, "MPI_Isend", error);
 }
 

@@ -1,33 +1,46 @@
 #include "mpi/schedule.h"
 
-/* A rank's first share is an eighth of what it would map if all were equally fast: enough to keep it busy while the
- * next share comes, little enough that a rank that is ten times slower does not hold up the others. A later share is
- * half of an equal part of what is left. */
-enum { FIRST_SHARE_PART = 8, LATER_SHARE_PART = 2 };
-
-static tqi_range take(tqi_schedule *schedule, uint64_t count)
+/* Splits from next on, at least one, until they are so much work. */
+static tqi_range take(tqi_schedule *schedule, uint64_t work)
 {
-    uint64_t left = schedule->splits - schedule->next;
-    tqi_range range = {schedule->next, count < left ? count : left};
+    const tqi_inputs *inputs = schedule->inputs;
+    uint64_t first = schedule->next, before = tqi_inputs_work_before(inputs, first);
+    uint64_t low = first + 1, high = inputs->splits;
 
-    schedule->next += range.count;
-    return range;
+    if (first == inputs->splits)
+        return (tqi_range){first, 0};
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+
+        if (tqi_inputs_work_before(inputs, middle) - before < work)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    schedule->next = low;
+    return (tqi_range){first, low - first};
 }
 
-static uint64_t share_of(uint64_t left, uint64_t parts)
+static uint64_t share_of_what_is_left(const tqi_schedule *schedule)
 {
-    return left / parts + (left % parts != 0);
+    const tqi_inputs *inputs = schedule->inputs;
+    uint64_t left = tqi_inputs_work_before(inputs, inputs->splits) - tqi_inputs_work_before(inputs, schedule->next);
+
+    return left / TQI_SHARE_PART / schedule->ranks;
 }
 
-void tqi_schedule_start(tqi_schedule *schedule, uint64_t splits, int ranks, tqi_range *first)
+void tqi_schedule_start(tqi_schedule *schedule, const tqi_inputs *inputs, int ranks, tqi_range *first)
 {
-    *schedule = (tqi_schedule){.splits = splits, .ranks = (uint64_t)ranks};
-    uint64_t share = share_of(splits, FIRST_SHARE_PART * schedule->ranks);
+    *schedule = (tqi_schedule){.inputs = inputs, .ranks = (uint64_t)ranks};
+    uint64_t share = inputs ? share_of_what_is_left(schedule) : 0;
+
     for (int r = 0; r < ranks; r++)
-        first[r] = take(schedule, share);
+        first[r] = inputs ? take(schedule, share) : (tqi_range){0};
 }
 
 tqi_range tqi_schedule_next(tqi_schedule *schedule)
 {
-    return take(schedule, share_of(schedule->splits - schedule->next, LATER_SHARE_PART * schedule->ranks));
+    if (!schedule->inputs)
+        return (tqi_range){0};
+    return take(schedule, share_of_what_is_left(schedule));
 }

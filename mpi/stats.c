@@ -38,6 +38,7 @@ static rank_report report_of(tqi_job *job)
         report.stats.records[p] = job->counts.phase[p].records;
     }
     getrusage(RUSAGE_SELF, &usage);
+    report.stats.sent_bytes = job->sent;
     report.stats.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
     report.stats.spilled_bytes = job->spilled + job->store.spilled + job->results.spilled;
     report.stats.spilled_raw_bytes = job->spilled_raw + job->store.spilled_raw + job->results.spilled_raw;

@@ -3,11 +3,10 @@
 #include "common/error.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Workers wake the engine when they are about to run out of tasks, so its rest is about messages and about what they have
- * handed on. With one rank there are no messages. With a task under way here nobody waits for this rank, but to join a
- * round or to stop. */
+ * handed on. With one rank there are no messages. Where nobody rings behind a message: with a task under way here nobody
+ * waits for this rank, but to join a round or to stop. */
 enum { LONGEST_REST_ALONE_US = 20000, LONGEST_REST_WORKING_US = 50000, LONGEST_REST_AWAITED_US = 4000, ROUND_HURRY = 4 };
 
 /* Runs wait until the engine looks around, or until there are enough of them: a part of their share, or of a round. */
@@ -147,12 +146,7 @@ tqi_rows *tqi_scratch_rows(tqi_work *work, int worker)
 
 void tqi_job_wake(void *owner)
 {
-    tqi_job *job = owner;
-
-    pthread_mutex_lock(&job->lock);
-    job->awake = true;
-    pthread_cond_signal(&job->woken);
-    pthread_mutex_unlock(&job->lock);
+    tqi_bells_ring_own(((tqi_job *)owner)->bells);
 }
 
 static uint64_t wake_at_bytes(const tqi_job *job)
@@ -174,11 +168,10 @@ void tqi_job_deliver(void *owner, tqi_run *run)
     *job->runs_end = run;
     job->runs_end = &run->next;
     job->run_bytes += run->bytes;
-    if (job->run_bytes >= wake_at_bytes(job)) {
-        job->awake = true;
-        pthread_cond_signal(&job->woken);
-    }
+    bool enough = job->run_bytes >= wake_at_bytes(job);
     pthread_mutex_unlock(&job->lock);
+    if (enough)
+        tqi_job_wake(job);
 }
 
 bool tqi_job_take_runs(tqi_job *job)
@@ -206,6 +199,13 @@ bool tqi_job_take_runs(tqi_job *job)
     return some;
 }
 
+/* What takes more than one message gets on only while both sides look after it. */
+static bool is_moving_much(const tqi_job *job)
+{
+    return job->control.deliveries || job->control.receiving != MPI_REQUEST_NULL ||
+           job->writing.receiving != MPI_REQUEST_NULL;
+}
+
 static unsigned longest_rest_us(const tqi_job *job)
 {
     const tqi_comm *comm = job->comm;
@@ -213,8 +213,10 @@ static unsigned longest_rest_us(const tqi_job *job)
 
     if (comm->size == 1)
         return LONGEST_REST_ALONE_US;
-    if (job->pulse.state != TQI_LISTENING) /* a round gets on only while all look after it */
+    if (job->pulse.state != TQI_LISTENING) /* the same */
         longest /= ROUND_HURRY;
+    else if (comm->bells->all && !is_moving_much(job))
+        return tqi_comm_longest_rest_till_rung_us(comm);
     else if (job->works_used > 0 && comm->crowd > 1)
         longest = LONGEST_REST_WORKING_US;
     /* Others wait for rank 0, and for who passes on what it says. */
@@ -232,20 +234,10 @@ static unsigned longer_rest_us(const tqi_job *job, unsigned rest_us)
 void tqi_job_rest(tqi_job *job, unsigned *rest_us)
 {
     unsigned longest = longest_rest_us(job);
-    struct timespec until;
 
     *rest_us = *rest_us ? longer_rest_us(job, *rest_us) : tqi_comm_first_rest_us(job->comm);
     if (*rest_us > longest)
         *rest_us = longest;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += *rest_us * 1000L;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    pthread_mutex_lock(&job->lock);
-    if (!job->awake)
-        pthread_cond_timedwait(&job->woken, &job->lock, &until);
-    job->awake = false;
-    pthread_mutex_unlock(&job->lock);
+    if (tqi_bells_sleep(job->bells, *rest_us))
+        *rest_us = 0;
 }

@@ -224,6 +224,7 @@ static void send_bytes(tqi_job *job, int slot, const char *bytes, size_t size)
     tq_error error;
     int code = MPI_Isend(bytes, (int)size, MPI_BYTE, 0, TQI_TAG_TEXT, job->comm->control, &job->writing.sends[slot]);
 
+    tqi_bells_ring(job->bells, 0);
     if (tqi_mpi_check(code, "MPI_Isend", &error))
         tqi_job_fail(job, &error);
 }
@@ -280,6 +281,7 @@ static tq_status begin_receive(tqi_job *job, bool *moved, tq_error *error)
     writing->incoming.size = writing->incoming.capacity = (size_t)size;
     code = MPI_Imrecv(writing->incoming.data, size, MPI_BYTE, &message, &writing->receiving);
     writing->incoming_open = true;
+    tqi_bells_ring(job->bells, writing->turn);
     return tqi_mpi_check(code, "MPI_Imrecv", error);
 }
 
@@ -295,6 +297,7 @@ static tq_status receive_text(tqi_job *job, bool *moved, tq_error *error)
 
         if (status || !flag)
             return status;
+        tqi_bells_ring(job->bells, writing->turn); /* it waits for this text to be taken */
     }
     if (writing->output_busy)
         return TQ_OK;

@@ -10,8 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, SPLITS_PER_WORKER = 32 };
-static const uint64_t SMALLEST_SPLIT = 64 << 10, LARGEST_SPLIT = 8 << 20;
+enum { PAGE = 4096, SPLITS_PER_WORKER = 128, FEW_SPLITS_PER_WORKER = 8 };
+static const uint64_t SMALLEST_SPLIT = 64 << 10, SMALL_SPLIT = 256 << 10, LARGEST_SPLIT = 8 << 20;
+/* To find a split's first record, and to open a file, takes as long as to map so many bytes. */
+static const uint64_t BYTES_LIKE_A_SPLIT = 16 << 10;
 
 static int64_t modified_ns(const struct stat *info)
 {
@@ -167,8 +169,10 @@ void tqi_inputs_free(tqi_inputs *inputs)
 
 static uint64_t chosen_split(uint64_t bytes, uint64_t workers)
 {
-    uint64_t split = bytes / (SPLITS_PER_WORKER * (workers ? workers : 1));
+    uint64_t each = bytes / (workers ? workers : 1), split = each / SPLITS_PER_WORKER;
 
+    if (split < SMALL_SPLIT)
+        split = each / FEW_SPLITS_PER_WORKER < SMALL_SPLIT ? each / FEW_SPLITS_PER_WORKER : SMALL_SPLIT;
     if (split < SMALLEST_SPLIT)
         split = SMALLEST_SPLIT;
     if (split > LARGEST_SPLIT)
@@ -180,20 +184,23 @@ void tqi_inputs_split(tqi_inputs *inputs, uint64_t split_bytes, uint64_t workers
 {
     inputs->split_bytes = split_bytes ? split_bytes : chosen_split(inputs->bytes, workers);
     inputs->splits = 0;
+    uint64_t bytes = 0;
     for (size_t i = 0; i < inputs->n; i++) {
         tqi_file *file = &inputs->files[i];
 
         file->first_split = inputs->splits;
+        file->first_byte = bytes;
+        bytes += file->size;
         /* Not (size + split - 1) / split, which overflows for the largest split sizes. */
         inputs->splits += file->size / inputs->split_bytes + (file->size % inputs->split_bytes != 0);
     }
 }
 
-size_t tqi_inputs_locate(const tqi_inputs *inputs, uint64_t split, uint64_t *begin, uint64_t *end)
+/* The last file whose first split is not behind this one; files without splits share their number with the next. */
+static size_t file_of_split(const tqi_inputs *inputs, uint64_t split)
 {
     size_t low = 0, high = inputs->n;
 
-    /* The last file whose first split is not behind this one; files without splits share their number with the next. */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
 
@@ -202,10 +209,27 @@ size_t tqi_inputs_locate(const tqi_inputs *inputs, uint64_t split, uint64_t *beg
         else
             high = middle;
     }
-    const tqi_file *file = &inputs->files[low];
+    return low;
+}
+
+size_t tqi_inputs_locate(const tqi_inputs *inputs, uint64_t split, uint64_t *begin, uint64_t *end)
+{
+    size_t at = file_of_split(inputs, split);
+    const tqi_file *file = &inputs->files[at];
+
     *begin = (split - file->first_split) * inputs->split_bytes;
     *end = file->size - *begin < inputs->split_bytes ? file->size : *begin + inputs->split_bytes;
-    return low;
+    return at;
+}
+
+uint64_t tqi_inputs_work_before(const tqi_inputs *inputs, uint64_t split)
+{
+    if (inputs->n == 0)
+        return 0;
+    const tqi_file *file = &inputs->files[file_of_split(inputs, split)];
+    uint64_t splits = split - file->first_split;
+    uint64_t inside = splits <= file->size / inputs->split_bytes ? splits * inputs->split_bytes : file->size;
+    return (file->first_byte + inside) / BYTES_LIKE_A_SPLIT + split;
 }
 
 /* A file in the packed table: these numbers, then the path with its NUL. */

@@ -15,7 +15,8 @@ typedef struct tqi_file {
     uint64_t size;       /* bytes when the table was made; of a stream 0 */
     int64_t modified_ns; /* since 1970 */
     bool stream;         /* the standard input or a pipe: only rank 0 can read it, once, in order */
-    uint64_t first_split;
+    uint64_t first_split; /* as many splits are in the files before it, */
+    uint64_t first_byte;  /* and so many bytes */
 } tqi_file;
 
 typedef struct tqi_inputs {
@@ -33,9 +34,14 @@ typedef struct tqi_inputs {
 tq_status tqi_inputs_expand(tqi_inputs *inputs, const char *const *paths, size_t n, bool recursive, tq_error *error);
 void tqi_inputs_free(tqi_inputs *inputs);
 
-/* Cut all files into splits of split_bytes; 0 = a size that gives each of workers (in all ranks) some tens of splits,
- * at least 64 KiB and at most 8 MiB, and a multiple of the page size either way. */
+/* Cut all files into splits of split_bytes; 0 = a size that gives each of workers (in all ranks) some hundred splits, so
+ * that the last of them are short beside the whole, but where the input is small not so many that they cost more than
+ * what is in them: at least 64 KiB and at most 8 MiB, and a multiple of the page size either way. */
 void tqi_inputs_split(tqi_inputs *inputs, uint64_t split_bytes, uint64_t workers);
+
+/* How much work all splits before this one are (0 .. inputs->splits): their bytes, and for each split something too. The
+ * unit is what a split of no bytes takes. */
+uint64_t tqi_inputs_work_before(const tqi_inputs *inputs, uint64_t split);
 
 /* Where split lies: the index of its file, and the bytes [*begin, *end) of it. */
 size_t tqi_inputs_locate(const tqi_inputs *inputs, uint64_t split, uint64_t *begin, uint64_t *end);

@@ -1,9 +1,9 @@
 /* Jobs that fail: on every rank the same error, nothing left behind, and the next job on the same cluster works. */
 #include "check.h"
 
-/* 64 bytes a line and a split, 32 lines a rank: of its first share, an eighth of an equal part, rank R surely maps the
+/* 64 bytes a line and a split, 64 lines a rank: of its first share, a sixteenth of an equal part, rank R surely maps the
  * four lines from 4 R on. */
-enum { LINE = 64, LINES_A_RANK = 32, FIRST_SHARE = LINES_A_RANK / 8 };
+enum { LINE = 64, LINES_A_RANK = 64, FIRST_SHARE = LINES_A_RANK / 16 };
 
 /* What the functions of a job are told. Constant while the job runs. */
 struct plan {

@@ -270,7 +270,7 @@ enum { MOST_FILES = 20 };
 
 static void check_splits(tqi_inputs *inputs, uint64_t split_bytes)
 {
-    uint64_t split = 0;
+    uint64_t split = 0, work = 0;
 
     tqi_inputs_split(inputs, split_bytes, 4);
     assert_true(inputs->split_bytes > 0 && (split_bytes == 0 || inputs->split_bytes == split_bytes));
@@ -279,6 +279,9 @@ static void check_splits(tqi_inputs *inputs, uint64_t split_bytes)
         assert_int_equal(inputs->files[i].first_split, split);
         while (at < size) {
             uint64_t begin = 77, end = 77, left = size - at;
+            uint64_t before = tqi_inputs_work_before(inputs, split);
+            assert_true(split == 0 ? before == 0 : before > work);
+            work = before;
             assert_int_equal(tqi_inputs_locate(inputs, split++, &begin, &end), i);
             assert_int_equal(begin, at);
             assert_int_equal(end - begin, left < inputs->split_bytes ? left : inputs->split_bytes);
@@ -323,7 +326,8 @@ static void test_huge_files(void **state)
     assert_true(begin == UINT64_MAX / 2 - 1 && end == UINT64_MAX / 2);
 }
 
-/* A size that is chosen: in its bounds, a multiple of the page size, and some tens of splits a worker in between. */
+/* A size that is chosen: in its bounds, a multiple of the page size, and in between some hundred splits a worker, or fewer of
+ * 256 KiB. */
 static void test_chosen_split_size(void **state)
 {
     static const uint64_t workers[] = {0, 1, 2, 16, 1024, 100000};
@@ -338,7 +342,9 @@ static void test_chosen_split_size(void **state)
             assert_int_equal(inputs.split_bytes % 4096, 0);
             uint64_t each = inputs.splits / (workers[w] ? workers[w] : 1);
             if (inputs.split_bytes > 64 << 10 && inputs.split_bytes < 8 << 20)
-                assert_true(each >= 10 && each < 100);
+                assert_true(each >= 8 && each <= 160);
+            if (inputs.split_bytes > 256 << 10 && inputs.split_bytes < 8 << 20)
+                assert_true(each >= 100);
         }
     }
     tqi_inputs none = {0};

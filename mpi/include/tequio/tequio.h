@@ -187,6 +187,7 @@ typedef struct tq_rank_stats {
     double seconds[TQ_PHASES];
     uint64_t bytes[TQ_PHASES];
     uint64_t records[TQ_PHASES];
+    uint64_t sent_bytes;    /* of pages, to other ranks, in the shuffle and for an order */
     uint64_t peak_bytes;    /* resident set, from the operating system */
     uint64_t budget_bytes;  /* memory_bytes, or what was chosen for it */
     uint64_t spilled_bytes; /* written to the spill file, */
