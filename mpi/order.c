@@ -88,6 +88,8 @@ static tq_status choose(tqi_job *job, const char *pages, size_t size, char **cho
     tqi_rows_free(&samples);
     *chosen_size = run ? run->bytes : 0;
     *chosen = malloc(*chosen_size + 1);
+    if (status == TQ_E_ACCOUNT)
+        return tqi_fail(error, status, "a page of samples is malformed");
     if (status || !*chosen)
         status = tqi_fail(error, TQ_E_MEMORY, "no memory to choose the ranges of keys (see --memory)");
     else if (run)
@@ -141,9 +143,15 @@ static tq_status make_splitters(tqi_job *job, uint64_t rows, tq_error *error)
     free(samples);
     if (!status)
         status = tqi_comm_broadcast(job->comm, 0, &chosen, &chosen_size, error);
-    if (!status &&
-        tqi_splitters_init(&job->splitters, &job->order_spec, chosen_size > 0 ? (const uint8_t *)chosen : NULL))
-        tqi_fail(error, TQ_E_MEMORY, "no memory for the ranges of keys (see --memory)");
+    if (!status) { /* what fails here on one rank, all agree on below */
+        tq_status made =
+            tqi_splitters_init(&job->splitters, &job->order_spec, chosen_size > 0 ? (const uint8_t *)chosen : NULL);
+
+        if (made)
+            tqi_fail(error, made,
+                     made == TQ_E_MEMORY ? "no memory for the ranges of keys (see --memory)"
+                                         : "a page of splitters is malformed");
+    }
     free(chosen);
     return status ? status : tqi_comm_agree(job->comm, error);
 }
@@ -285,8 +293,11 @@ static void route_part(tqi_work *work, int worker)
         if (atomic_load_explicit(&job->stop, memory_order_relaxed) ||
             tqi_store_page(&job->results, work->part, i, &buffer, &page, &work->error))
             break;
-        if (tqi_rows_append_page(rows, &job->spec.result_shape, page, true))
-            tqi_fail(&work->error, TQ_E_MEMORY, "no memory to order the rows (see --memory)");
+        tq_status status = tqi_rows_append_page(rows, &job->spec.result_shape, page, true);
+        if (status == TQ_E_MEMORY)
+            tqi_fail(&work->error, status, "no memory to order the rows (see --memory)");
+        else if (status)
+            tqi_fail(&work->error, status, "a page of rows is malformed");
         else
             route_rows(work, router, rows);
     }
