@@ -242,6 +242,7 @@ void tqi_reduce_end(tqi_job *job);
 /* Ordering over ranks: choose splitters (collective, waits), route rows to their ranges. Early: after sampling, before
  * reducing. */
 bool tqi_order_needed(const tqi_job *job);
+bool tqi_order_may_be_early(const tqi_job *job);
 tq_status tqi_order_decide(tqi_job *job, tq_error *error); /* whether early; collective, waits */
 tq_status tqi_order_start_early(tqi_job *job, tq_error *error);
 void tqi_order_flush(tqi_job *job, tqi_router *router);

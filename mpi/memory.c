@@ -1,7 +1,8 @@
 /* How a rank's budget is divided. What stands here adds up to less than all of it, whichever phase a rank is in:
  *
  *   map      pages of the workers 1/4, early combining 1/16, input 1/16, runs 1/16, queue 1/16, a round 2/32, store 1/4
- *   reduce   store 1/4, results or ranges 1/4, tables 1/8, open pages of ranges 1/16, runs, queue and round as above
+ *   reduce   store 1/4, results 1/4, tables 1/4, runs 1/16
+ *   early    store 1/4, ranges 1/4, tables 1/8, open pages of ranges 1/16, runs, queue and round as above
  *   order    results 1/4, ranges 1/4, open pages of ranges 1/16, runs, queue and round as above
  *   write    ranges 1/4, rows and texts of the ranges under way 1/4
  *
@@ -41,7 +42,8 @@ static uint64_t block_bytes(uint64_t worker_bytes, uint64_t input_bytes, uint32_
 {
     uint64_t block = TQI_BLOCK_BYTES;
 
-    while (block > TQI_SMALLEST_BLOCK_BYTES && (2 * block * bins > worker_bytes || BLOCKS_OF_INPUT * block > input_bytes / bins))
+    while (block > TQI_SMALLEST_BLOCK_BYTES &&
+           (2 * block * bins > worker_bytes || BLOCKS_OF_INPUT * block > input_bytes / bins))
         block /= 2;
     return block;
 }
@@ -75,7 +77,7 @@ void tqi_share_memory(tqi_job *job)
     shares->runs = at_most(memory / 16, MOST_RUN_BYTES);
     shares->queue = at_most(memory / 16, MOST_QUEUED_BYTES);
     shares->store = job->budget.limit / 4;
-    shares->table = job->budget.limit / 8 / workers;
+    shares->table = job->budget.limit / (tqi_order_may_be_early(job) ? 8 : 4) / workers;
     shares->routed = at_most(memory / 16 / workers, MOST_ROUTED_BYTES);
     job->spec.worker_bytes = shares->worker;
 }

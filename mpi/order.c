@@ -25,14 +25,19 @@ bool tqi_order_needed(const tqi_job *job)
     return job->spec.order != TQ_ORDER_NONE || gather;
 }
 
-tq_status tqi_order_decide(tqi_job *job, tq_error *error)
+bool tqi_order_may_be_early(const tqi_job *job)
 {
     const tqi_spec *spec = &job->spec;
+
+    return spec->order != TQ_ORDER_NONE && spec->combine != TQ_COMBINE_NONE && !spec->reduce && !spec->limit;
+}
+
+tq_status tqi_order_decide(tqi_job *job, tq_error *error)
+{
     uint64_t records = job->store.records;
     tq_status status = tqi_comm_sum(job->comm, &records, 1, error);
 
-    job->early = !status && spec->order != TQ_ORDER_NONE && spec->combine != TQ_COMBINE_NONE && !spec->reduce &&
-                 !spec->limit && records > FEW_ROWS;
+    job->early = !status && tqi_order_may_be_early(job) && records > FEW_ROWS;
     return status;
 }
 
