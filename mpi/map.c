@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/fault.h"
+#include "node/mapping.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -65,7 +66,7 @@ static void read_and_map(tqi_work *work, tqi_mapper *mapper)
     else if (tqi_reader_chunk(&mapper->reader, work->file, job->spec.records, work->begin, work->end, &chunk,
                               &work->error))
         return;
-    if (chunk.size > 0 && tqi_emitter_map(&mapper->emitter, &chunk))
+    if (chunk.size > 0 && tqi_map_chunk(&mapper->emitter, &chunk))
         work->error = mapper->emitter.error;
     work->records = mapper->emitter.emitted.records - before;
 }

@@ -289,34 +289,6 @@ static inline tqi_key load_key(const tq_emitter *emitter, tq_slice key)
     return tqi_key_load_short(key.data, key.size);
 }
 
-static tq_status emit(tq_emitter *emitter, tq_slice key, int64_t number, tq_slice value)
-{
-    if (emitter->status)
-        return emitter->status;
-    if (tqi_emitter_stopped(emitter))
-        return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
-    if (key.size > TQI_KEY_MAX || value.size > TQI_KEY_MAX)
-        return tqi_emitter_fail(emitter, TQ_E_USER, "a key or value of more than 1 GiB was emitted");
-    tqi_key loaded = load_key(emitter, key);
-    return add(emitter, &loaded, tqi_key_hash(&loaded), number, value);
-}
-
-tq_status tq_emit_i64(tq_emitter *emitter, tq_slice key, int64_t value)
-{
-    if (emitter->spec->shape.type != TQ_I64)
-        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_i64 in a job whose values are not TQ_I64");
-    return emit(emitter, key, value, (tq_slice){NULL, 0});
-}
-
-tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value)
-{
-    if (emitter->spec->shape.type == TQ_I64)
-        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit in a job whose values are TQ_I64: use tq_emit_i64");
-    if (emitter->spec->shape.type == TQ_FIXED && value.size != emitter->spec->shape.bytes)
-        return tqi_emitter_fail(emitter, TQ_E_USER, "a value has another size than the job's value_bytes");
-    return emit(emitter, key, 0, value);
-}
-
 /* Sums that have moved on from the front, into their bins: as put_evicted does it for one, with everything in registers
  * that a byte written to a page might be taken to change. */
 static void put_all(tq_emitter *emitter, const tqi_evicted *sums, size_t n)
@@ -345,31 +317,52 @@ static void put_all(tq_emitter *emitter, const tqi_evicted *sums, size_t n)
 }
 
 /* Of the keys that are not for the front. */
-static void put_others(tq_emitter *emitter, const tq_slice *keys, uint64_t value)
+static void put_others(tq_emitter *emitter, const tq_slice *keys, const uint64_t *values)
 {
     for (size_t i = 0; i < emitter->batch.n_others && !emitter->status; i++) {
-        tqi_key key = load_key(emitter, keys[emitter->batch.others[i]]);
+        uint32_t k = emitter->batch.others[i];
+        tqi_key key = load_key(emitter, keys[k]);
         uint64_t hash = tqi_key_hash(&key);
 
-        emitter->emitted.check += hash * value;
-        put_sum(emitter, &key, hash, value);
+        emitter->emitted.check += hash * values[k];
+        put_sum(emitter, &key, hash, values[k]);
     }
 }
 
-/* n sums of the same value, n <= TQI_FRONT_BATCH, of keys that have slack behind them. */
-static tq_status emit_sums(tq_emitter *emitter, const tq_slice *keys, size_t n, uint64_t value)
+/* n sums, n <= TQI_FRONT_BATCH, of keys that have slack behind them. */
+static tq_status emit_sums(tq_emitter *emitter, const tq_slice *keys, const uint64_t *values, size_t n)
 {
     tqi_batch *batch = &emitter->batch;
 
-    emitter->front.kernel->add(&emitter->front, keys, n, value, batch);
+    emitter->front.kernel->add(&emitter->front, keys, values, n, batch);
+    for (size_t i = 0; i < n; i++)
+        emitter->emitted.weight += values[i];
     emitter->emitted.records += n;
-    emitter->emitted.weight += n * value;
-    emitter->emitted.check += batch->hashes * value;
+    emitter->emitted.check += batch->check;
     emitter->merged_early += n - batch->n_others - batch->n_evicted - batch->n_evicted32;
     put_all(emitter, batch->evicted, batch->n_evicted);
     for (size_t i = 0; i < batch->n_evicted32 && !emitter->status; i++)
         put_evicted32(emitter, &batch->evicted32[i]);
-    put_others(emitter, keys, value);
+    put_others(emitter, keys, values);
+    return emitter->status;
+}
+
+/* n numbers, n <= TQI_FRONT_BATCH. padded: all keys have slack behind them, and none is too large. */
+static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, const uint64_t *values, size_t n, bool padded)
+{
+    if (tqi_emitter_stopped(emitter))
+        return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
+    if (emitter->emitted.records >= emitter->trial.until)
+        look(emitter);
+    if (padded && emitter->spec->combine == TQ_SUM && emitter->trial.on)
+        return emit_sums(emitter, keys, values, n);
+    for (size_t i = 0; i < n && !emitter->status; i++) {
+        if (keys[i].size > TQI_KEY_MAX)
+            return tqi_emitter_fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
+        tqi_key key = load_key(emitter, keys[i]);
+
+        add(emitter, &key, tqi_key_hash(&key), (int64_t)values[i], (tq_slice){NULL, 0});
+    }
     return emitter->status;
 }
 
@@ -384,31 +377,109 @@ static bool all_in_text(const tq_emitter *emitter, const tq_slice *keys, size_t 
     return outside == 0;
 }
 
-static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
+tq_status tq_emit_keys_i64(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
 {
-    if (tqi_emitter_stopped(emitter))
-        return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
-    if (emitter->emitted.records >= emitter->trial.until)
-        look(emitter);
-    if (emitter->spec->combine == TQ_SUM && emitter->trial.on && all_in_text(emitter, keys, n))
-        return emit_sums(emitter, keys, n, (uint64_t)value);
-    for (size_t i = 0; i < n && !emitter->status; i++) {
-        if (keys[i].size > TQI_KEY_MAX)
-            return tqi_emitter_fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
-        tqi_key key = load_key(emitter, keys[i]);
+    uint64_t values[TQI_FRONT_BATCH];
 
-        add(emitter, &key, tqi_key_hash(&key), value, (tq_slice){NULL, 0});
+    if (emitter->spec->shape.type != TQ_I64)
+        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_keys_i64 in a job whose values are not TQ_I64");
+    for (size_t i = 0; i < n && i < TQI_FRONT_BATCH; i++)
+        values[i] = (uint64_t)value;
+    for (size_t i = 0; i < n && !emitter->status; i += TQI_FRONT_BATCH) {
+        size_t some = n - i < TQI_FRONT_BATCH ? n - i : TQI_FRONT_BATCH;
+
+        emit_batch(emitter, keys + i, values, some, all_in_text(emitter, keys + i, some));
     }
     return emitter->status;
 }
 
-tq_status tq_emit_keys_i64(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
+/* ---- One at a time ---- */
+
+static tq_status emit(tq_emitter *emitter, tq_slice key, int64_t number, tq_slice value)
 {
-    if (emitter->spec->shape.type != TQ_I64)
-        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_keys_i64 in a job whose values are not TQ_I64");
-    for (size_t i = 0; i < n && !emitter->status; i += TQI_FRONT_BATCH)
-        emit_batch(emitter, keys + i, n - i < TQI_FRONT_BATCH ? n - i : TQI_FRONT_BATCH, value);
+    if (emitter->status)
+        return emitter->status;
+    if (tqi_emitter_stopped(emitter))
+        return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
+    if (key.size > TQI_KEY_MAX || value.size > TQI_KEY_MAX)
+        return tqi_emitter_fail(emitter, TQ_E_USER, "a key or value of more than 1 GiB was emitted");
+    tqi_key loaded = load_key(emitter, key);
+    return add(emitter, &loaded, tqi_key_hash(&loaded), number, value);
+}
+
+void tqi_emitter_begin(tq_emitter *emitter, const tq_record *chunk)
+{
+    tqi_pending *pending = &emitter->pending;
+
+    emitter->padded_begin = chunk->data;
+    emitter->padded_end = chunk->data + chunk->size;
+    /* Waiting pays where many sums go through the front at once. */
+    pending->n = 0;
+    pending->open = emitter->front.lines8 != NULL;
+    pending->text = (uintptr_t)chunk->data;
+    pending->text_bytes = pending->open ? chunk->size : 0;
+}
+
+static __attribute__((noinline)) tq_status emit_pending(tq_emitter *emitter)
+{
+    tqi_pending *pending = &emitter->pending;
+    size_t n = pending->n;
+
+    pending->n = 0;
+    return emitter->status || n == 0 ? emitter->status : emit_batch(emitter, pending->keys, pending->values, n, true);
+}
+
+tq_status tqi_emitter_end(tq_emitter *emitter)
+{
+    tq_status status = emit_pending(emitter);
+
+    emitter->pending.open = false;
+    emitter->pending.text_bytes = 0;
+    emitter->padded_begin = emitter->padded_end = NULL;
+    return status;
+}
+
+static inline tq_status append(tq_emitter *emitter, tq_slice key, int64_t value)
+{
+    tqi_pending *pending = &emitter->pending;
+
+    pending->keys[pending->n] = key;
+    pending->values[pending->n] = (uint64_t)value;
+    if (__builtin_expect(++pending->n == TQI_FRONT_BATCH, 0))
+        return emit_pending(emitter);
     return emitter->status;
+}
+
+/* The mapper may use the key's memory again at once. */
+static tq_status append_copy(tq_emitter *emitter, tq_slice key, int64_t value)
+{
+    char *copy = emitter->pending.copies[emitter->pending.n];
+
+    if (key.size) /* its data may be anything otherwise */
+        memcpy(copy, key.data, key.size);
+    return append(emitter, (tq_slice){copy, key.size}, value);
+}
+
+tq_status tq_emit_i64(tq_emitter *emitter, tq_slice key, int64_t value)
+{
+    const tqi_pending *pending = &emitter->pending;
+
+    if (__builtin_expect(key.size <= TQI_KEY_MEDIUM && (uintptr_t)key.data - pending->text < pending->text_bytes, 1))
+        return append(emitter, key, value);
+    if (emitter->spec->shape.type != TQ_I64)
+        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_i64 in a job whose values are not TQ_I64");
+    if (pending->open && key.size <= TQI_KEY_MEDIUM)
+        return append_copy(emitter, key, value);
+    return emit(emitter, key, value, (tq_slice){NULL, 0});
+}
+
+tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value)
+{
+    if (emitter->spec->shape.type == TQ_I64)
+        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit in a job whose values are TQ_I64: use tq_emit_i64");
+    if (emitter->spec->shape.type == TQ_FIXED && value.size != emitter->spec->shape.bytes)
+        return tqi_emitter_fail(emitter, TQ_E_USER, "a value has another size than the job's value_bytes");
+    return emit(emitter, key, 0, value);
 }
 
 int tq_emit_fail(tq_emitter *emitter, const char *format, ...)
@@ -429,86 +500,4 @@ int tq_emitter_rank(const tq_emitter *emitter)
 int tq_emitter_worker(const tq_emitter *emitter)
 {
     return emitter->worker;
-}
-
-/* Where a failure of the mapper, or of what it emitted, belongs: the record that it had. */
-static tq_status locate(tq_emitter *emitter, const tq_record *record, int code)
-{
-    tq_error said = emitter->error;
-
-    if (emitter->status == TQ_E_CANCELLED)
-        return emitter->status;
-    if (!emitter->status)
-        emitter->status = TQ_E_USER;
-    if (said.message[0])
-        tqi_fail_at(&emitter->error, emitter->status, record->file, record->offset, "%s", said.message);
-    else if (emitter->reason[0])
-        tqi_fail_at(&emitter->error, emitter->status, record->file, record->offset, "%s", emitter->reason);
-    else
-        tqi_fail_at(&emitter->error, emitter->status, record->file, record->offset, "the mapper returned %d", code);
-    return emitter->status;
-}
-
-static tq_status call(tq_emitter *emitter, tq_map_fn map, const tq_record *record)
-{
-    if (tqi_emitter_stopped(emitter)) /* looked at for each record: they may take long */
-        return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
-    int code = tqi_fault("fail-map", emitter->spec->rank) ? 42 : map(record, emitter, emitter->spec->user);
-
-    if (code || emitter->status)
-        return locate(emitter, record, code);
-    emitter->reason[0] = '\0'; /* said, and thought better of */
-    return TQ_OK;
-}
-
-static tq_status map_lines(tq_emitter *emitter, const tq_record *chunk)
-{
-    const char *at = chunk->data, *end = at + chunk->size;
-
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *line_end = newline ? newline : end;
-        tq_record line = {at, (size_t)(line_end - at), chunk->file, chunk->offset + (uint64_t)(at - chunk->data)};
-        tq_status status = call(emitter, emitter->spec->map, &line);
-
-        if (status)
-            return status;
-        at = newline ? newline + 1 : end;
-    }
-    return TQ_OK;
-}
-
-static tq_status map_words(tq_emitter *emitter, const tq_record *chunk)
-{
-    tq_slice text = {chunk->data, chunk->size}, words[256];
-
-    for (size_t n; (n = tq_next_words(&text, words, 256)) != 0;) {
-        for (size_t i = 0; i < n; i++) {
-            tq_record word = {words[i].data, words[i].size, chunk->file,
-                              chunk->offset + (uint64_t)(words[i].data - chunk->data)};
-            tq_status status = call(emitter, emitter->spec->map, &word);
-
-            if (status)
-                return status;
-        }
-    }
-    return TQ_OK;
-}
-
-tq_status tqi_emitter_map(tq_emitter *emitter, const tq_record *chunk)
-{
-    tq_status status;
-
-    if (emitter->status)
-        return emitter->status;
-    emitter->padded_begin = chunk->data;
-    emitter->padded_end = chunk->data + chunk->size;
-    if (emitter->spec->map_chunk)
-        status = call(emitter, emitter->spec->map_chunk, chunk);
-    else if (emitter->spec->records == TQ_LINES)
-        status = map_lines(emitter, chunk);
-    else
-        status = map_words(emitter, chunk);
-    emitter->padded_begin = emitter->padded_end = NULL;
-    return status;
 }

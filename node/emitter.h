@@ -27,6 +27,18 @@ typedef struct tqi_trial {
     uint64_t passed;  /* records for which it was off, in all */
 } tqi_trial;
 
+/* Sums that a mapper has emitted one at a time: they wait here until they are as many as go through the front at once, or
+ * until its text ends. A key that lies in the text stays there. */
+typedef struct tqi_pending {
+    bool open;         /* something may wait */
+    uintptr_t text;    /* where the text begins, */
+    size_t text_bytes; /* and how long it is; 0 unless open */
+    size_t n;
+    tq_slice keys[TQI_FRONT_BATCH];
+    uint64_t values[TQI_FRONT_BATCH];
+    char copies[TQI_FRONT_BATCH][TQI_KEY_MEDIUM]; /* of keys that lie elsewhere */
+} tqi_pending;
+
 struct tq_emitter {
     const tqi_spec *spec;
     tqi_front front;
@@ -48,7 +60,8 @@ struct tq_emitter {
     tq_error error;                                /* says more if status is not TQ_OK */
     char reason[sizeof(((tq_error *)0)->message)]; /* from tq_emit_fail */
     const char *padded_begin, *padded_end;         /* keys inside may be read with slack */
-    tqi_batch batch;                               /* room for tq_emit_keys_i64 */
+    tqi_batch batch;                               /* room for the work on a batch of sums */
+    tqi_pending pending;
 };
 
 /* Pages take spec->worker_bytes at most, early combining early_bytes. */
@@ -62,8 +75,9 @@ tq_status tqi_emitter_finish(tq_emitter *emitter);
 /* Records that were merged into others so far. */
 uint64_t tqi_emitter_merged(const tq_emitter *emitter);
 
-/* Run the job's mapper over a row of whole records, whose memory has TQI_KEY_SLACK readable bytes behind it. What fails
- * is described in emitter->error. */
-tq_status tqi_emitter_map(tq_emitter *emitter, const tq_record *chunk);
+/* From begin to end keys that lie in chunk may be read with TQI_KEY_SLACK bytes behind them, and stay there, so that sums
+ * emitted one at a time can wait. */
+void tqi_emitter_begin(tq_emitter *emitter, const tq_record *chunk);
+tq_status tqi_emitter_end(tq_emitter *emitter);
 
 #endif

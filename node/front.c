@@ -136,15 +136,15 @@ typedef bool find8_fn(tqi_line8 *line, uint64_t word, uint64_t value);
 typedef bool find16_fn(tqi_line16 *line, uint64_t word0, uint64_t word1, uint64_t value);
 typedef bool find32_fn(tqi_line32 *line, const uint64_t word[4], uint64_t value);
 
-ALWAYS_INLINE size_t add_small(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch,
-                               find8_fn *find8)
+ALWAYS_INLINE size_t add_small(tqi_front *front, const tq_slice *keys, const uint64_t *values, size_t n,
+                               tqi_batch *batch, find8_fn *find8)
 {
-    uint64_t hashes = 0;
+    uint64_t check = 0;
     size_t missed = 0, others = batch->n_others;
 
     for (size_t i = 0; i < n; i++) {
         uint32_t k = batch->small[i];
-        uint64_t word;
+        uint64_t word, value = values[k];
 
         memcpy(&word, keys[k].data, sizeof word);
         word &= tqi_key_masks[keys[k].size][0];
@@ -153,24 +153,25 @@ ALWAYS_INLINE size_t add_small(tqi_front *front, const tq_slice *keys, size_t n,
             continue;
         }
         uint64_t hash = tqi_hash_short(word, 0);
-        hashes += hash;
+        check += hash * value;
         batch->missed8[missed] = (tqi_key8){word, hash};
+        batch->values8[missed] = value;
         missed += !find8(&front->lines8[hash >> front->shift8], word, value);
     }
-    batch->hashes += hashes;
+    batch->check += check;
     batch->n_others = others;
     return missed;
 }
 
-ALWAYS_INLINE size_t add_large(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch,
-                               find16_fn *find16)
+ALWAYS_INLINE size_t add_large(tqi_front *front, const tq_slice *keys, const uint64_t *values, size_t n,
+                               tqi_batch *batch, find16_fn *find16)
 {
-    uint64_t hashes = 0;
+    uint64_t check = 0;
     size_t missed = 0, others = batch->n_others;
 
     for (size_t i = 0; i < n; i++) {
         uint32_t k = batch->large[i];
-        uint64_t word[2];
+        uint64_t word[2], value = values[k];
 
         memcpy(word, keys[k].data, sizeof word);
         word[1] &= tqi_key_masks[keys[k].size][1];
@@ -179,23 +180,25 @@ ALWAYS_INLINE size_t add_large(tqi_front *front, const tq_slice *keys, size_t n,
             continue;
         }
         uint64_t hash = tqi_hash_short(word[0], word[1]);
-        hashes += hash;
+        check += hash * value;
         batch->missed16[missed] = (tqi_key16){word[0], word[1], hash};
+        batch->values16[missed] = value;
         missed += !find16(&front->lines16[hash >> front->shift16], word[0], word[1], value);
     }
-    batch->hashes += hashes;
+    batch->check += check;
     batch->n_others = others;
     return missed;
 }
 
-ALWAYS_INLINE size_t add_medium(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch,
-                                find32_fn *find32)
+ALWAYS_INLINE size_t add_medium(tqi_front *front, const tq_slice *keys, const uint64_t *values, size_t n,
+                                tqi_batch *batch, find32_fn *find32)
 {
-    uint64_t hashes = 0;
+    uint64_t check = 0;
     size_t missed = 0, others = batch->n_others;
 
     for (size_t i = 0; i < n; i++) {
         uint32_t k = batch->medium[i];
+        uint64_t value = values[k];
         tqi_key32 key;
 
         memcpy(key.word, keys[k].data, sizeof key.word);
@@ -206,34 +209,35 @@ ALWAYS_INLINE size_t add_medium(tqi_front *front, const tq_slice *keys, size_t n
             continue;
         }
         key.hash = tqi_hash_medium(keys[k].data, keys[k].size);
-        hashes += key.hash;
+        check += key.hash * value;
         batch->missed32[missed] = key;
+        batch->values32[missed] = value;
         missed += !find32(&front->lines32[key.hash >> front->shift32], key.word, value);
     }
-    batch->hashes += hashes;
+    batch->check += check;
     batch->n_others = others;
     return missed;
 }
 
 /* The body of a kernel. First everything that is there is counted, without a branch on whether it is; then what was
  * missed makes room for itself. A key that was missed twice in one batch is found the second time. */
-ALWAYS_INLINE void add_batch(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch,
+ALWAYS_INLINE void add_batch(tqi_front *front, const tq_slice *keys, const uint64_t *values, size_t n, tqi_batch *batch,
                              divide_fn *divide, find8_fn *find8, find16_fn *find16, find32_fn *find32)
 {
     size_t counts[4] = {0}, moved = 0, moved32 = 0;
 
-    batch->hashes = 0;
+    batch->check = 0;
     divide(keys, n, batch, counts);
     batch->n_others = counts[3];
-    size_t missed8 = add_small(front, keys, counts[0], value, batch, find8);
-    size_t missed16 = add_large(front, keys, counts[1], value, batch, find16);
-    size_t missed32 = add_medium(front, keys, counts[2], value, batch, find32);
+    size_t missed8 = add_small(front, keys, values, counts[0], batch, find8);
+    size_t missed16 = add_large(front, keys, values, counts[1], batch, find16);
+    size_t missed32 = add_medium(front, keys, values, counts[2], batch, find32);
     for (size_t i = 0; i < missed8; i++)
-        moved += !enter8(front, &batch->missed8[i], value, &batch->evicted[moved]);
+        moved += !enter8(front, &batch->missed8[i], batch->values8[i], &batch->evicted[moved]);
     for (size_t i = 0; i < missed16; i++)
-        moved += !enter16(front, &batch->missed16[i], value, &batch->evicted[moved]);
+        moved += !enter16(front, &batch->missed16[i], batch->values16[i], &batch->evicted[moved]);
     for (size_t i = 0; i < missed32; i++)
-        moved32 += !enter32(front, &batch->missed32[i], value, &batch->evicted32[moved32]);
+        moved32 += !enter32(front, &batch->missed32[i], batch->values32[i], &batch->evicted32[moved32]);
     batch->n_evicted = moved;
     batch->n_evicted32 = moved32;
 }
@@ -302,9 +306,9 @@ static inline bool portable_find32(tqi_line32 *line, const uint64_t word[4], uin
     return found;
 }
 
-static void portable_add(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch)
+static void portable_add(tqi_front *front, const tq_slice *keys, const uint64_t *values, size_t n, tqi_batch *batch)
 {
-    add_batch(front, keys, n, value, batch, portable_divide, portable_find8, portable_find16, portable_find32);
+    add_batch(front, keys, values, n, batch, portable_divide, portable_find8, portable_find16, portable_find32);
 }
 
 static bool always(void)
@@ -355,9 +359,9 @@ AVX2 static inline bool avx2_find32(tqi_line32 *line, const uint64_t word[4], ui
     return add_where(line->value, _mm256_and_si256(low, high), value);
 }
 
-AVX2 static void avx2_add(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch)
+AVX2 static void avx2_add(tqi_front *front, const tq_slice *keys, const uint64_t *values, size_t n, tqi_batch *batch)
 {
-    add_batch(front, keys, n, value, batch, portable_divide, avx2_find8, avx2_find16, avx2_find32);
+    add_batch(front, keys, values, n, batch, portable_divide, avx2_find8, avx2_find16, avx2_find32);
 }
 
 static bool has_avx2(void)
@@ -438,9 +442,10 @@ AVX512 static inline bool avx512_find32(tqi_line32 *line, const uint64_t word[4]
     return add_at(line->value, here, value);
 }
 
-AVX512 static void avx512_add(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch)
+AVX512 static void avx512_add(tqi_front *front, const tq_slice *keys, const uint64_t *values, size_t n,
+                              tqi_batch *batch)
 {
-    add_batch(front, keys, n, value, batch, avx512_divide, avx512_find8, avx512_find16, avx512_find32);
+    add_batch(front, keys, values, n, batch, avx512_divide, avx512_find8, avx512_find16, avx512_find32);
 }
 
 static bool has_avx512(void)

@@ -67,7 +67,7 @@ typedef struct tqi_evicted32 {
 
 /* What became of a batch of keys, with room for the work on it. */
 typedef struct tqi_batch {
-    uint64_t hashes;               /* the sum of the hashes of all keys but the others, modulo 2^64 */
+    uint64_t check;                /* the sum of hash x value of all keys but the others, modulo 2^64 */
     size_t n_evicted, n_evicted32; /* these moved on, */
     size_t n_others;               /* and these are not for the front: their numbers */
     tqi_evicted evicted[TQI_FRONT_BATCH];
@@ -78,13 +78,14 @@ typedef struct tqi_batch {
     tqi_key32 missed32[TQI_FRONT_BATCH];
     tqi_key8 missed8[TQI_FRONT_BATCH];
     tqi_key16 missed16[TQI_FRONT_BATCH];
+    uint64_t values8[TQI_FRONT_BATCH], values16[TQI_FRONT_BATCH], values32[TQI_FRONT_BATCH]; /* of the missed */
 } tqi_batch;
 
-/* Add value to the sum of each of n keys, n <= TQI_FRONT_BATCH, which have TQI_KEY_SLACK readable bytes behind them. One
+/* Add values[i] to the sum of keys[i], for each of n keys, n <= TQI_FRONT_BATCH, which have TQI_KEY_SLACK readable bytes behind them. One
  * for each set of instructions. */
 typedef struct tqi_front_kernel {
     const char *name;
-    void (*add)(tqi_front *front, const tq_slice *keys, size_t n, uint64_t value, tqi_batch *batch);
+    void (*add)(tqi_front *front, const tq_slice *keys, const uint64_t *values, size_t n, tqi_batch *batch);
     bool (*supported)(void);
 } tqi_front_kernel;
 

@@ -2,6 +2,7 @@
 #include "node/emitter.h"
 
 #include "common/account.h"
+#include "node/mapping.h"
 #include "node/rows.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -104,7 +105,7 @@ static tq_status map_text(world *all, const char *text, size_t size)
     memcpy(padded, text, size);
     memset(padded + size, 0xee, TQI_KEY_SLACK);
     tq_record chunk = {padded, size, "input", 1000};
-    tq_status status = tqi_emitter_map(&all->emitter, &chunk);
+    tq_status status = tqi_map_chunk(&all->emitter, &chunk);
     free(padded);
     return status;
 }
@@ -222,6 +223,78 @@ static void check_words(tq_combine combine, bool in_chunks, uint64_t worker_byte
     for (int i = 0; i < DIFFERENT && combine != TQ_MAX; i++)
         assert_int_equal(sum_of(&all, slice_of(names[i])), 2 * expected[i]);
     world_close(&all);
+    free(text);
+}
+
+/* Emits each word as it stands in the text, its first half, and the word backwards from a buffer that is used again: each
+ * with a value of its own. */
+static int emit_one_by_one(const tq_record *record, tq_emitter *emitter, void *user)
+{
+    world *all = user;
+    char backwards[64];
+    int64_t value = (int64_t)(record->offset % 7) - 3;
+
+    assert_true(record->size < sizeof backwards);
+    for (size_t i = 0; i < record->size; i++)
+        backwards[i] = record->data[record->size - 1 - i];
+    bool failed = tq_emit_i64(emitter, (tq_slice){record->data, record->size}, value) ||
+                  tq_emit_i64(emitter, (tq_slice){record->data, record->size / 2}, value * 1000) ||
+                  tq_emit_i64(emitter, (tq_slice){backwards, record->size}, -5);
+    memset(backwards, 0xee, sizeof backwards);
+    all->called++;
+    return failed;
+}
+
+/* The same, by hand, into a table without any waiting: what came out must be what went in, key by key. */
+static void check_one_by_one(const char *text, size_t size, uint64_t worker_bytes)
+{
+    world all, plain;
+    tq_slice rest = {text, size}, word;
+
+    world_open(&all, TQ_SUM, TQ_I64, worker_bytes);
+    world_open(&plain, TQ_SUM, TQ_I64, PLENTY);
+    all.spec.records = TQ_WORDS;
+    all.spec.map = emit_one_by_one;
+    assert_int_equal(map_text(&all, text, size), TQ_OK);
+    while (tq_next_words(&rest, &word, 1)) {
+        tq_record record = {word.data, word.size, "input", 1000 + (uint64_t)(word.data - text)};
+        assert_int_equal(emit_one_by_one(&record, &plain.emitter, &plain), 0); /* not while mapping: nothing waits */
+    }
+    assert_int_equal(all.called, plain.called);
+    finish(&all);
+    finish(&plain);
+    assert_int_equal(all.emitter.emitted.records, 3 * all.called);
+    assert_int_equal(all.emitter.emitted.weight, plain.emitter.emitted.weight);
+    assert_int_equal(all.emitter.emitted.check, plain.emitter.emitted.check);
+    for (size_t i = 0; i < plain.rows.n; i++) {
+        tq_slice key = tqi_entry_key(&plain.rows.entries[i]);
+        assert_int_equal(sum_of(&all, key), sum_of(&plain, key));
+    }
+    world_close(&all);
+    world_close(&plain);
+}
+
+/* Keys of all sizes, numbers of words around those of full batches, and room of all sizes. */
+static void test_one_by_one(void **state)
+{
+    static const size_t words[] = {0, 1, 84, 85, 86, 255, 256, 257, 2000};
+    char *text = malloc(2000 * 64);
+
+    (void)state;
+    assert_non_null(text);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        uint64_t random = 152;
+        char *at = text;
+        for (size_t w = 0; w < words[i]; w++) {
+            size_t size = 1 + random_below(&random, 45);
+            random_text(&random, "ab\0\xff", random_below(&random, 3) ? 2 : 4, at, size);
+            at += size;
+            *at++ = w % 9 ? ' ' : '\n';
+        }
+        check_one_by_one(text, (size_t)(at - text), TIGHT);
+        check_one_by_one(text, (size_t)(at - text), SOME);
+        check_one_by_one(text, (size_t)(at - text), PLENTY);
+    }
     free(text);
 }
 
@@ -785,6 +858,28 @@ static void test_cancelled(void **state)
     world_close(&all);
 }
 
+/* The job ends while sums wait: the end of the text says so. */
+static int cancel_after(const tq_record *record, tq_emitter *emitter, void *user)
+{
+    world *all = user;
+
+    (void)tq_emit_i64(emitter, (tq_slice){record->data, 1}, 1);
+    atomic_store(&all->stop, true);
+    return 0;
+}
+
+static void test_cancelled_while_sums_wait(void **state)
+{
+    world all;
+
+    (void)state;
+    world_open(&all, TQ_SUM, TQ_I64, PLENTY);
+    all.spec.map_chunk = cancel_after;
+    assert_int_equal(map_text(&all, "a b c", 5), TQ_E_CANCELLED);
+    assert_int_equal(all.emitter.emitted.records, 0);
+    world_close(&all);
+}
+
 /* However small the budget, a worker gets on: what cannot wait is given anyway, and what it cannot keep it hands on. */
 static void check_budget(tq_combine combine, uint64_t limit)
 {
@@ -850,6 +945,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_one_by_one),
         cmocka_unit_test(test_words_sum_up),
         cmocka_unit_test(test_hot_words),
         cmocka_unit_test(test_compaction_keeps),
@@ -866,6 +962,7 @@ int main(void)
         cmocka_unit_test(test_combiner_that_fails_late),
         cmocka_unit_test(test_cancelled_with_full_bins),
         cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_cancelled_while_sums_wait),
         cmocka_unit_test(test_budgets),
         cmocka_unit_test(test_huge_record),
     };

@@ -76,29 +76,31 @@ static void drain(world *all)
         all->out[number_of(all, (tq_slice){(const char *)evicted32.word, evicted32.size})] += evicted32.value;
 }
 
-/* A batch of n random keys, a few of them much more often than the others. */
-static void add_batch(world *all, uint64_t *random, size_t n, uint64_t value)
+/* A batch of n random keys, a few of them much more often than the others, with values below most. */
+static void add_batch(world *all, uint64_t *random, size_t n, uint64_t most)
 {
     tq_slice keys[TQI_FRONT_BATCH] = {{NULL, 0}};
     size_t numbers[TQI_FRONT_BATCH];
-    uint64_t hashes = 0;
+    uint64_t values[TQI_FRONT_BATCH] = {0}, check = 0;
 
     for (size_t i = 0; i < n; i++) {
         numbers[i] = random_below(random, 2) ? random_below(random, 20) : random_below(random, KEYS);
         keys[i] = key_of(all, numbers[i]);
+        values[i] = random_below(random, most);
     }
-    all->front.kernel->add(&all->front, keys, n, value, &all->batch);
+    all->front.kernel->add(&all->front, keys, values, n, &all->batch);
     for (size_t i = 0; i < n; i++) {
-        all->in[number_of(all, keys[i])] += value;
-        hashes += tqi_hash(keys[i].data, keys[i].size);
+        all->in[number_of(all, keys[i])] += values[i];
+        check += tqi_hash(keys[i].data, keys[i].size) * values[i];
     }
     for (size_t i = 0; i < all->batch.n_others; i++) {
-        tq_slice other = keys[all->batch.others[i]];
+        size_t k = all->batch.others[i];
+        tq_slice other = keys[k];
         assert_true(other.size == 0 || other.size > TQI_KEY_MEDIUM || other.data[other.size - 1] == 0);
-        all->in[number_of(all, other)] -= value;
-        hashes -= tqi_hash(other.data, other.size);
+        all->in[number_of(all, other)] -= values[k];
+        check -= tqi_hash(other.data, other.size) * values[k];
     }
-    assert_true(hashes == all->batch.hashes);
+    assert_true(check == all->batch.check);
     take_evicted(all);
 }
 
@@ -126,7 +128,7 @@ static void test_sums(void **state)
             make_keys(all, &random);
             open_world(all, sizes[s], &kernels[k]);
             for (int round = 0; round < ROUNDS; round++)
-                add_batch(all, &random, random_below(&random, TQI_FRONT_BATCH + 1), random_below(&random, 1000));
+                add_batch(all, &random, random_below(&random, TQI_FRONT_BATCH + 1), 1000);
             drain(all);
             assert_memory_equal(all->in, all->out, sizeof all->in);
             tqi_front_free(&all->front, &all->budget);

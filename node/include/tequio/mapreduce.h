@@ -35,7 +35,8 @@ typedef int (*tq_map_fn)(const tq_record *record, tq_emitter *emitter, void *use
 
 /* Emit a key and a value; both are copied. Only from a mapper, with its own emitter. tq_emit_i64 for TQ_I64 values,
  * tq_emit for the other types (value must have value_bytes bytes with TQ_FIXED). Keys hold any bytes, at most 1 GiB.
- * Returns TQ_OK; after any other answer the mapper should return: the job is ending anyway. */
+ * Returns TQ_OK; after any other answer the mapper should return: the job is ending anyway. (What there is no memory for
+ * may be noticed a few calls later.) */
 TQ_API tq_status tq_emit_i64(tq_emitter *emitter, tq_slice key, int64_t value);
 TQ_API tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value);
 

@@ -1,0 +1,87 @@
+#include "node/mapping.h"
+
+#include "common/error.h"
+#include "common/fault.h"
+#include "node/compact.h"
+#include <string.h>
+
+/* Where a failure of the mapper, or of what it emitted, belongs: the record that it had. */
+static tq_status locate(tq_emitter *emitter, const tq_record *record, int code)
+{
+    tq_error said = emitter->error;
+
+    if (emitter->status == TQ_E_CANCELLED)
+        return emitter->status;
+    if (!emitter->status)
+        emitter->status = TQ_E_USER;
+    if (said.message[0])
+        tqi_fail_at(&emitter->error, emitter->status, record->file, record->offset, "%s", said.message);
+    else if (emitter->reason[0])
+        tqi_fail_at(&emitter->error, emitter->status, record->file, record->offset, "%s", emitter->reason);
+    else
+        tqi_fail_at(&emitter->error, emitter->status, record->file, record->offset, "the mapper returned %d", code);
+    return emitter->status;
+}
+
+static tq_status call(tq_emitter *emitter, tq_map_fn map, const tq_record *record)
+{
+    if (tqi_emitter_stopped(emitter)) /* looked at for each record: they may take long */
+        return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
+    int code = tqi_fault("fail-map", emitter->spec->rank) ? 42 : map(record, emitter, emitter->spec->user);
+
+    if (code || emitter->status)
+        return locate(emitter, record, code);
+    emitter->reason[0] = '\0'; /* said, and thought better of */
+    return TQ_OK;
+}
+
+static tq_status map_lines(tq_emitter *emitter, const tq_record *chunk)
+{
+    const char *at = chunk->data, *end = at + chunk->size;
+
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *line_end = newline ? newline : end;
+        tq_record line = {at, (size_t)(line_end - at), chunk->file, chunk->offset + (uint64_t)(at - chunk->data)};
+        tq_status status = call(emitter, emitter->spec->map, &line);
+
+        if (status)
+            return status;
+        at = newline ? newline + 1 : end;
+    }
+    return TQ_OK;
+}
+
+static tq_status map_words(tq_emitter *emitter, const tq_record *chunk)
+{
+    tq_slice text = {chunk->data, chunk->size}, words[256];
+
+    for (size_t n; (n = tq_next_words(&text, words, 256)) != 0;) {
+        for (size_t i = 0; i < n; i++) {
+            tq_record word = {words[i].data, words[i].size, chunk->file,
+                              chunk->offset + (uint64_t)(words[i].data - chunk->data)};
+            tq_status status = call(emitter, emitter->spec->map, &word);
+
+            if (status)
+                return status;
+        }
+    }
+    return TQ_OK;
+}
+
+tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk)
+{
+    tq_status status;
+
+    if (emitter->status)
+        return emitter->status;
+    tqi_emitter_begin(emitter, chunk);
+    if (emitter->spec->map_chunk)
+        status = call(emitter, emitter->spec->map_chunk, chunk);
+    else if (emitter->spec->records == TQ_LINES)
+        status = map_lines(emitter, chunk);
+    else
+        status = map_words(emitter, chunk);
+    tq_status ended = tqi_emitter_end(emitter);
+    return status || !ended ? status : locate(emitter, chunk, 0);
+}

@@ -1,0 +1,13 @@
+/* Mapping: the job's mapper over the records of a piece of text, and where in the input its failures belong.
+ *
+ * Called by the worker that owns the emitter. */
+#ifndef TQI_MAPPING_H
+#define TQI_MAPPING_H
+
+#include "node/emitter.h"
+
+/* Run the job's mapper over a row of whole records, whose memory has TQI_KEY_SLACK readable bytes behind it. What fails
+ * is described in emitter->error. */
+tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk);
+
+#endif
