@@ -31,6 +31,17 @@ void cli_link_send_end(int status)
     cli_print_line(STDERR_FILENO, "%cE %d", CLI_FRAME_BEGIN, status);
 }
 
+/* The file comes last, since it may hold blanks; what would end the line, or look like a frame, is changed. */
+static int put_still(const tq_still *still, char *text, size_t size)
+{
+    int length = snprintf(text, size, " %d %.3f %d %" PRIu64 " %s", still->rank, still->seconds, (int)still->phase,
+                          still->offset, still->file);
+    for (int i = 0; i < length && (size_t)i < size; i++)
+        if ((unsigned char)text[i] < ' ')
+            text[i] = '?';
+    return length;
+}
+
 size_t cli_frame_snapshot(const tq_progress *progress, tq_phase phase, char *text, size_t size)
 {
     int length = snprintf(text, size, "%cS %d %.6f %d %d %.3f %d", CLI_FRAME_BEGIN, (int)phase, progress->seconds,
@@ -43,6 +54,8 @@ size_t cli_frame_snapshot(const tq_progress *progress, tq_phase phase, char *tex
                      p->started, p->finished, p->done, p->not_done, p->bytes, p->bytes_total, p->records, p->seconds,
                      p->slowest_rank, p->slowest_done, p->slowest_not_done);
     }
+    if (length > 0 && (size_t)length < size)
+        length += put_still(&progress->still, text + length, size - (size_t)length);
     if (length <= 0 || (size_t)length + 2 > size)
         return 0;
     text[length] = '\n';
@@ -54,6 +67,17 @@ void cli_link_send_snapshot(const tq_progress *progress, tq_phase phase)
 {
     char text[PIPE_BUF];
     cli_write_all(STDERR_FILENO, text, cli_frame_snapshot(progress, phase, text, sizeof text));
+}
+
+static bool parse_still(const char *text, tq_still *still)
+{
+    int phase, used = 0;
+    if (sscanf(text, " %d %lf %d %" SCNu64 "%n", &still->rank, &still->seconds, &phase, &still->offset, &used) != 4 ||
+        phase < 0 || phase >= TQ_PHASES || text[used] != ' ')
+        return false;
+    still->phase = (tq_phase)phase;
+    snprintf(still->file, sizeof still->file, "%s", text + used + 1);
+    return true;
 }
 
 static bool parse_snapshot(const char *text, cli_frame *frame)
@@ -80,7 +104,7 @@ static bool parse_snapshot(const char *text, cli_frame *frame)
         p->finished = finished != 0;
         p->tag = tq_phase_tag((tq_phase)i);
     }
-    return true;
+    return parse_still(text + used, &progress->still);
 }
 
 bool cli_frame_parse(const char *text, cli_frame *frame)

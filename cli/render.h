@@ -34,7 +34,7 @@ cli_renderer *cli_render_json(const cli_screen *screen);
 /* What a phase counts when it does not count bytes: "splits", "parts", "rows". */
 const char *cli_phase_unit(tq_phase phase);
 
-/* The slowest or the silent rank, when that matters: one line, "" otherwise. */
+/* The silent rank, the worker that stands still, or the slowest rank, when that matters: one line, "" otherwise. */
 const char *cli_trouble(const tq_progress *progress, const cli_estimate *estimate, char *text, size_t size);
 
 #endif

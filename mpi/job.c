@@ -215,6 +215,7 @@ static void send_report(tqi_job *job)
     if (now - job->reported_at < report_every_s(job->comm->size))
         return;
     job->reported_at = now;
+    tqi_watch_look(&job->watch, now, &job->counts.still);
     if (tqi_control_report(&job->control, &job->counts, &error))
         tqi_job_fail(job, &error);
 }

@@ -2,8 +2,9 @@
  *
  * Who may touch what:
  *   the engine    everything, but what is listed below.
- *   workers       the one tqi_work they were given; their own mapper state (mappers[worker index]); spec, inputs, splitters
- *                 and their own reducer, router and scratch; the stores after they were sealed (read only); parts[part] of the part that
+ *   workers       the one tqi_work they were given; their own mapper state (mappers[worker index]) and place
+ *                 (tqi_watch_place); spec, inputs, splitters and their own reducer, router and scratch; the stores after they
+ *                 were sealed (read only); parts[part] of the part that
  *                 their work names; tqi_job_deliver.
  *   both          works_left.
  *   any thread    cancel, tqi_job_wake, the hub; and once the future is final, the results.
@@ -15,6 +16,7 @@
 #include "mpi/exchange.h"
 #include "mpi/output.h"
 #include "mpi/pulse.h"
+#include "mpi/watch.h"
 #include "node/emitter.h"
 #include "node/feeder.h"
 #include "node/format.h"
@@ -147,6 +149,7 @@ struct tqi_job {
     atomic_int works_left;       /* started, and not over; counted up by the engine, down by workers */
     tqi_text spares[TQI_SPARES]; /* memory of texts that are written, for the next */
     int n_spares;
+    tqi_watch watch;
     tqi_mapper *mappers[TQ_MAX_WORKERS];
     tqi_reducer *reducers[TQ_MAX_WORKERS];
     tqi_store *final; /* results, or store: the parts that are written */

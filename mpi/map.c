@@ -66,8 +66,12 @@ static void read_and_map(tqi_work *work, tqi_mapper *mapper)
     else if (tqi_reader_chunk(&mapper->reader, work->file, job->spec.records, work->begin, work->end, &chunk,
                               &work->error))
         return;
-    if (chunk.size > 0 && tqi_map_chunk(&mapper->emitter, &chunk))
+    int worker = mapper->emitter.worker;
+    tqi_place *place = tqi_watch_place(&job->watch, worker);
+    tqi_place_enter(place, TQI_STAGE_MAP, job->comm->rank, worker);
+    if (chunk.size > 0 && tqi_map_chunk(&mapper->emitter, &chunk, place))
         work->error = mapper->emitter.error;
+    tqi_place_leave(place);
     work->records = mapper->emitter.emitted.records - before;
 }
 
@@ -89,9 +93,12 @@ static void map_piece(tqi_work *work, int worker)
 
 static void flush_mapper(tqi_work *work, int worker)
 {
-    (void)worker;
+    tqi_place *place = tqi_watch_place(&work->job->watch, worker); /* the combiner may be called */
+
+    tqi_place_enter(place, TQI_STAGE_MAP, work->job->comm->rank, worker);
     if (tqi_emitter_finish(&work->mapper->emitter))
         work->error = work->mapper->emitter.error;
+    tqi_place_leave(place);
 }
 
 static void done(tqi_job *job, tqi_work *work)

@@ -163,6 +163,28 @@ static void sum_up(tqi_hub *hub, tq_phase phase, tq_phase_progress *out)
     find_slowest(hub, phase, out);
 }
 
+/* Of all workers of all ranks, the one that has not moved for the longest time. */
+static void find_still(const tqi_hub *hub, tq_still *out)
+{
+    const tqi_still *longest = NULL;
+
+    *out = (tq_still){.rank = -1};
+    for (int r = 0; r < hub->options.ranks && !hub->ended; r++) {
+        const tqi_still *still = &hub->ranks[r].still;
+
+        if (!still->is_known || (longest && still->seconds <= longest->seconds))
+            continue;
+        longest = still;
+        out->rank = r;
+    }
+    if (!longest)
+        return;
+    out->seconds = longest->seconds;
+    out->phase = longest->phase;
+    out->offset = longest->offset;
+    memcpy(out->file, longest->file, sizeof out->file);
+}
+
 static void snapshot_locked(tqi_hub *hub, tq_progress *progress)
 {
     double now = tqi_now_s();
@@ -170,6 +192,7 @@ static void snapshot_locked(tqi_hub *hub, tq_progress *progress)
     memset(progress, 0, sizeof *progress);
     progress->ranks = hub->options.ranks;
     progress->silent_rank = -1;
+    find_still(hub, &progress->still);
     progress->phase = TQ_PHASE_WRITE;
     for (int p = TQ_PHASES - 1; p >= 0; p--) {
         sum_up(hub, (tq_phase)p, &progress->phases[p]);

@@ -16,8 +16,18 @@ typedef struct tqi_phase_count {
     uint64_t records;
 } tqi_phase_count;
 
+/* Where a rank's worker stands that has not moved for the longest time. */
+typedef struct tqi_still {
+    int is_known; /* 0: no worker is in the job's own code */
+    double seconds;
+    tq_phase phase;  /* map or reduce */
+    uint64_t offset; /* of the record in file, or the partition */
+    char file[TQ_STILL_FILE];
+} tqi_still;
+
 typedef struct tqi_rank_progress {
     tqi_phase_count phase[TQ_PHASES];
+    tqi_still still;
 } tqi_rank_progress;
 
 typedef struct tqi_hub tqi_hub;

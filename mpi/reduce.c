@@ -64,7 +64,12 @@ static void reduce_part(tqi_work *work, int worker)
     tqi_reducer *reducer = routing_reducer_of(work, worker);
     if (!reducer)
         return;
+    tqi_place *place = tqi_watch_place(&job->watch, worker);
+    tqi_place_enter(place, TQI_STAGE_REDUCE, job->comm->rank, worker);
+    tqi_place_set_offset(place, job->spec.first_partition + work->part);
+    reducer->place = place;
     tqi_reduce_partition(reducer, &job->store, work->part, &work->reduced, &work->error);
+    tqi_place_leave(place);
     tqi_store_drop(&job->store, work->part);
 }
 

@@ -23,8 +23,9 @@ static tq_status locate(tq_emitter *emitter, const tq_record *record, int code)
     return emitter->status;
 }
 
-static tq_status call(tq_emitter *emitter, tq_map_fn map, const tq_record *record)
+static tq_status call(tq_emitter *emitter, tq_map_fn map, const tq_record *record, tqi_place *place)
 {
+    tqi_place_set_offset(place, record->offset);
     if (tqi_emitter_stopped(emitter)) /* looked at for each record: they may take long */
         return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
     int code = tqi_fault("fail-map", emitter->spec->rank) ? 42 : map(record, emitter, emitter->spec->user);
@@ -35,7 +36,7 @@ static tq_status call(tq_emitter *emitter, tq_map_fn map, const tq_record *recor
     return TQ_OK;
 }
 
-static tq_status map_lines(tq_emitter *emitter, const tq_record *chunk)
+static tq_status map_lines(tq_emitter *emitter, const tq_record *chunk, tqi_place *place)
 {
     const char *at = chunk->data, *end = at + chunk->size;
 
@@ -43,7 +44,7 @@ static tq_status map_lines(tq_emitter *emitter, const tq_record *chunk)
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *line_end = newline ? newline : end;
         tq_record line = {at, (size_t)(line_end - at), chunk->file, chunk->offset + (uint64_t)(at - chunk->data)};
-        tq_status status = call(emitter, emitter->spec->map, &line);
+        tq_status status = call(emitter, emitter->spec->map, &line, place);
 
         if (status)
             return status;
@@ -52,7 +53,7 @@ static tq_status map_lines(tq_emitter *emitter, const tq_record *chunk)
     return TQ_OK;
 }
 
-static tq_status map_words(tq_emitter *emitter, const tq_record *chunk)
+static tq_status map_words(tq_emitter *emitter, const tq_record *chunk, tqi_place *place)
 {
     tq_slice text = {chunk->data, chunk->size}, words[256];
 
@@ -60,7 +61,7 @@ static tq_status map_words(tq_emitter *emitter, const tq_record *chunk)
         for (size_t i = 0; i < n; i++) {
             tq_record word = {words[i].data, words[i].size, chunk->file,
                               chunk->offset + (uint64_t)(words[i].data - chunk->data)};
-            tq_status status = call(emitter, emitter->spec->map, &word);
+            tq_status status = call(emitter, emitter->spec->map, &word, place);
 
             if (status)
                 return status;
@@ -69,19 +70,21 @@ static tq_status map_words(tq_emitter *emitter, const tq_record *chunk)
     return TQ_OK;
 }
 
-tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk)
+tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk, tqi_place *place)
 {
     tq_status status;
 
     if (emitter->status)
         return emitter->status;
     tqi_emitter_begin(emitter, chunk);
+    tqi_place_set_file(place, chunk->file);
     if (emitter->spec->map_chunk)
-        status = call(emitter, emitter->spec->map_chunk, chunk);
+        status = call(emitter, emitter->spec->map_chunk, chunk, place);
     else if (emitter->spec->records == TQ_LINES)
-        status = map_lines(emitter, chunk);
+        status = map_lines(emitter, chunk, place);
     else
-        status = map_words(emitter, chunk);
+        status = map_words(emitter, chunk, place);
     tq_status ended = tqi_emitter_end(emitter);
+    tqi_place_set_file(place, NULL);
     return status || !ended ? status : locate(emitter, chunk, 0);
 }

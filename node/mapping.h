@@ -5,9 +5,10 @@
 #define TQI_MAPPING_H
 
 #include "node/emitter.h"
+#include "node/place.h"
 
 /* Run the job's mapper over a row of whole records, whose memory has TQI_KEY_SLACK readable bytes behind it. What fails
- * is described in emitter->error. */
-tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk);
+ * is described in emitter->error. place, the worker's, follows the records. */
+tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk, tqi_place *place);
 
 #endif

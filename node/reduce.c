@@ -155,9 +155,10 @@ static bool same_key(const tqi_entry *a, const tqi_entry *b)
 }
 
 /* groups: n_entries entries, by hash, key and value, so that the rows' order depends on nothing else. */
-static tq_status call_reducer(const tqi_spec *spec, const tqi_entry *groups, size_t n_entries, tqi_rows *rows,
+static tq_status call_reducer(const tqi_reducer *reducer, const tqi_entry *groups, size_t n_entries, tqi_rows *rows,
                               tq_error *error)
 {
+    const tqi_spec *spec = reducer->spec;
     tq_rows_out out = {.rows = rows, .shape = &spec->result_shape};
 
     for (size_t first = 0, n; first < n_entries; first += n) {
@@ -168,6 +169,8 @@ static tq_status call_reducer(const tqi_spec *spec, const tqi_entry *groups, siz
         tq_values values = {&spec->shape, &groups[first], n, 0};
         if (spec->stop && atomic_load_explicit(spec->stop, memory_order_relaxed))
             return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
+        if (reducer->place)
+            tqi_place_set_key(reducer->place, key);
         int code = tqi_fault("fail-reduce", spec->rank) ? 43 : spec->reduce(key, &values, &out, spec->user);
         if (code || out.status)
             return describe_reducer(&out, code, key, error);
@@ -253,7 +256,7 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
         return send_entries(reducer, part, entries, table->n, account, error);
     count_entries(spec, &spec->shape, entries, table->n, &account->reduced);
     tqi_rows_init(&rows, spec->budget);
-    tq_status status = call_reducer(spec, entries, table->n, &rows, error);
+    tq_status status = call_reducer(reducer, entries, table->n, &rows, error);
     if (!status)
         status = send_rows(reducer, part, rows.entries, rows.n, &sent, &account->rows, error);
     tqi_rows_free(&rows);

@@ -10,6 +10,7 @@
 #define TQI_REDUCE_H
 
 #include "node/emitter.h"
+#include "node/place.h"
 #include "node/router.h"
 #include "node/store.h"
 
@@ -21,6 +22,7 @@ typedef struct tqi_reducer {
     bool routes;
     tqi_deliver_fn deliver;
     void *owner;
+    tqi_place *place; /* of the worker, which follows the keys; NULL: nobody asks */
 } tqi_reducer;
 
 typedef struct tqi_reduce_account {

@@ -289,6 +289,66 @@ static void test_queued(void)
         CHECK(atomic_load(&second.calls) >= TQ_PHASES);
 }
 
+/* ---- A worker that does not get on ---- */
+
+enum { STUCK = 7 }; /* the number of the line */
+
+static char seen_path[PATH_SIZE];
+
+/* Does not return from one line until rank 0 has seen it there. */
+static int map_until_seen(const tq_record *record, tq_emitter *emitter, void *user)
+{
+    tq_place place;
+
+    (void)user;
+    CHECK(tq_here(&place) && place.rank == trial.rank && place.worker == tq_emitter_worker(emitter));
+    CHECK(place.offset == record->offset && strcmp(place.file, input_path) == 0 && strcmp(place.phase, "map") == 0);
+    for (double began = now_s(); record->offset == LINE * STUCK && access(seen_path, F_OK) != 0;) {
+        CHECK(now_s() - began < HANG_S);
+        sleep_s(0.01);
+    }
+    return tq_emit_i64(emitter, (tq_slice){record->data, record->size}, 1) != TQ_OK;
+}
+
+static void await_still(const tq_future *future)
+{
+    tq_progress progress;
+    double began = now_s();
+
+    do {
+        CHECK_THAT(now_s() - began < HANG_S, "the worker that stands still was not seen");
+        sleep_s(0.01);
+        CHECK_STATUS(tq_job_progress(future, &progress), TQ_OK);
+    } while (progress.still.rank < 0 || progress.still.seconds < 0.3 || progress.still.offset != LINE * STUCK);
+    CHECK(strcmp(progress.still.file, input_path) == 0);
+    CHECK(progress.still.phase == TQ_PHASE_MAP && progress.still.rank < trial.size);
+    write_file(seen_path, "", 0);
+}
+
+static void test_still(void)
+{
+    struct diary diary = {0};
+    tq_job job = job_of(&diary);
+    tq_progress progress;
+    tq_place place;
+
+    if (trial.threads == 0) /* a rank without workers says nothing while it maps */
+        return;
+    job.map = map_until_seen;
+    job.split_bytes = LINE;
+    path_of(&trial, seen_path, "seen");
+    tq_future *future = tq_submit(trial.cluster, &job);
+    CHECK(future);
+    if (trial.rank == 0)
+        await_still(future);
+    CHECK_STATUS(await(future), TQ_OK);
+    CHECK_STATUS(tq_job_progress(future, &progress), TQ_OK);
+    CHECK(progress.still.rank == -1 && !tq_here(&place));
+    tq_future_release(future);
+    if (trial.rank == 0)
+        CHECK(unlink(seen_path) == 0);
+}
+
 static void make_lines(void)
 {
     char *text = malloc(LINE * LINES + 1);
@@ -316,6 +376,7 @@ int main(int argc, char **argv)
         CHECK(unlink(path_of(&trial, path, "out/words")) == 0);
     test_watching();
     test_queued();
+    test_still();
     test_slow_callback();
     return end_trial(&trial);
 }

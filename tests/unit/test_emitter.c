@@ -26,6 +26,7 @@ typedef struct world {
     tqi_rows rows;
     uint64_t runs;
     tq_emitter emitter;
+    tqi_place place;
     /* What the mapper does. */
     uint64_t called;
     const char *fail_at;
@@ -105,7 +106,7 @@ static tq_status map_text(world *all, const char *text, size_t size)
     memcpy(padded, text, size);
     memset(padded + size, 0xee, TQI_KEY_SLACK);
     tq_record chunk = {padded, size, "input", 1000};
-    tq_status status = tqi_map_chunk(&all->emitter, &chunk);
+    tq_status status = tqi_map_chunk(&all->emitter, &chunk, &all->place);
     free(padded);
     return status;
 }

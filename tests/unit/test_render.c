@@ -39,7 +39,7 @@ static void begin(fixture *f, int columns)
     memset(f, 0, sizeof *f);
     f->screen = (cli_screen){.fd = memfd_create("screen", MFD_CLOEXEC), .terminal = true, .columns = columns};
     assert_true(f->screen.fd >= 0);
-    f->progress = (tq_progress){.ranks = 1, .silent_rank = -1};
+    f->progress = (tq_progress){.ranks = 1, .silent_rank = -1, .still.rank = -1};
     for (int i = 0; i < TQ_PHASES; i++) {
         f->progress.phases[i].tag = tags[i];
         f->progress.phases[i].slowest_rank = -1;
@@ -296,6 +296,13 @@ static void test_bar_trouble(void **state)
     feed(&f, bar, TQ_PHASE_MAP, 7);
     assert_non_null(strstr(seen(&f), "\nrank 3 has been silent for 12 s\033[K\n"));
     f.progress.silent_s = 0.4;
+    f.progress.still = (tq_still){6.4, 1, TQ_PHASE_MAP, 4096, "notes.txt"};
+    feed(&f, bar, TQ_PHASE_MAP, 7.2);
+    assert_non_null(strstr(seen(&f), "\nrank 1 has stood still for 6 s at byte 4096 of notes.txt\033[K\n"));
+    f.progress.still = (tq_still){6.4, 1, TQ_PHASE_REDUCE, 7, ""};
+    feed(&f, bar, TQ_PHASE_MAP, 7.4);
+    assert_non_null(strstr(seen(&f), "\nrank 1 has stood still for 6 s reducing partition 7\033[K\n"));
+    f.progress.still.seconds = 4.9;
     f.progress.phases[TQ_PHASE_MAP].slowest_done = 14;
     f.progress.phases[TQ_PHASE_MAP].slowest_not_done = 11;
     feed(&f, bar, TQ_PHASE_MAP, 8);
@@ -403,7 +410,12 @@ static void test_json(void **state)
                         "{\"tag\":\"map\",\"done\":50,\"not_done\":50,\"unit\":\"splits\",\"bytes\":1048576000,"
                         "\"bytes_total\":2097152000,\"records\":0,\"seconds\":5.000000,\"rate\":209715200.0,"
                         "\"rate_unit\":\"bytes/s\",\"left_s\":5.000,\"finished\":false,\"run_s\":5.500000,\"ranks\":1,"
-                        "\"slowest_rank\":null,\"silent_rank\":null,\"silent_s\":0.000}\n");
+                        "\"slowest_rank\":null,\"silent_rank\":null,\"silent_s\":0.000,\"still_rank\":null,"
+                        "\"still_s\":0.000,\"still_phase\":\"map\",\"still_offset\":0,\"still_file\":null}\n");
+    f.progress.still = (tq_still){1.5, 0, TQ_PHASE_MAP, 12, "a \"b\"\n\xc3\xa9"};
+    feed(&f, json, TQ_PHASE_MAP, 6);
+    assert_non_null(strstr(seen(&f), "\"still_rank\":0,\"still_s\":1.500,\"still_phase\":\"map\",\"still_offset\":12,"
+                                     "\"still_file\":\"a \\u0022b\\u0022\\u000a\\udcc3\\udca9\"}\n"));
     set_map(&f, 100, 10);
     feed(&f, json, TQ_PHASE_MAP, 10);
     assert_non_null(strstr(seen(&f), "\"not_done\":0,"));
@@ -427,6 +439,7 @@ static void test_frames(void **state)
     f.progress.phases[TQ_PHASE_WRITE].records = UINT64_MAX;
     f.progress.silent_rank = 7;
     f.progress.silent_s = 1.5;
+    f.progress.still = (tq_still){2.25, 3, TQ_PHASE_REDUCE, 99, " a file\n with blanks "};
     size_t size = cli_frame_snapshot(&f.progress, TQ_PHASE_MAP, text, sizeof text);
     assert_int_equal(size, strlen(text));
     assert_int_equal(text[size - 1], '\n');
@@ -434,6 +447,9 @@ static void test_frames(void **state)
     assert_true(cli_frame_parse(text, &parsed));
     assert_int_equal(parsed.kind, FRAME_SNAPSHOT);
     assert_int_equal(parsed.phase, TQ_PHASE_MAP);
+    assert_int_equal(parsed.progress.still.rank, 3);
+    assert_int_equal(parsed.progress.still.phase, TQ_PHASE_REDUCE);
+    assert_string_equal(parsed.progress.still.file, " a file? with blanks ");
     char again[4096];
     assert_int_equal(cli_frame_snapshot(&parsed.progress, parsed.phase, again, sizeof again), size);
     again[size - 1] = '\0';

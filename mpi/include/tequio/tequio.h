@@ -92,12 +92,25 @@ typedef struct tq_phase_progress {
     uint64_t slowest_done, slowest_not_done;
 } tq_phase_progress;
 
+#define TQ_STILL_FILE 256
+
+/* Where a worker stands in the job's own code that has not moved for the longest time: it has had one record (a piece,
+ * for map_chunk), or one key to reduce, all the while. Not known of a rank without worker threads. */
+typedef struct tq_still {
+    double seconds;
+    int rank;                 /* -1: no worker is in the job's own code */
+    tq_phase phase;           /* map: */
+    uint64_t offset;          /* where the record begins, */
+    char file[TQ_STILL_FILE]; /* and in which file; shortened at its front when longer. reduce: offset is the partition */
+} tq_still;
+
 typedef struct tq_progress {
     double seconds; /* since the job started; 0 before */
     int ranks;
     tq_phase phase;           /* the earliest that is not finished */
     double silent_s;          /* how long the most silent rank has sent no sign of life, */
     int silent_rank;          /* and which that is */
+    tq_still still;
     tq_phase_progress phases[TQ_PHASES];
 } tq_progress;
 

@@ -109,6 +109,22 @@ typedef enum tq_compression {
     TQ_COMPRESSION_ZSTD /* smaller; for slow disks, or small ones */
 } tq_compression;
 
+/* ---- Where a worker stands --------------------------------------------------------------------------------------- */
+
+/* Where a worker stands in the job's own code. */
+typedef struct tq_place {
+    const char *phase; /* "map" or "reduce" */
+    int rank, worker;
+    const char *file;   /* map: of the record that the mapper has (of the piece, for map_chunk), NULL between two; */
+    uint64_t offset;    /* and where that begins in file */
+    uint32_t partition; /* reduce */
+    tq_slice key;       /* reduce: that the reducer has; size 0: none yet, or an empty one */
+} tq_place;
+
+/* Where the calling thread stands. False: in no job's mapper, combiner or reducer. What *place points to stays while the
+ * thread does not go on. May be called in a handler of a signal such as SIGSEGV. */
+TQ_API bool tq_here(tq_place *place);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,40 @@
+#include "node/place.h"
+
+/* The place of this thread: what a signal handler, which is given nothing, can find. */
+static _Thread_local tqi_place *_Atomic here;
+
+void tqi_place_enter(tqi_place *place, tqi_stage stage, int rank, int worker)
+{
+    atomic_store_explicit(&place->rank, rank, memory_order_relaxed);
+    atomic_store_explicit(&place->worker, worker, memory_order_relaxed);
+    tqi_place_set_file(place, NULL);
+    tqi_place_set_offset(place, 0);
+    atomic_store_explicit(&place->key_size, 0, memory_order_relaxed);
+    atomic_store_explicit(&place->stage, stage, memory_order_relaxed);
+    atomic_store_explicit(&here, place, memory_order_relaxed);
+}
+
+void tqi_place_leave(tqi_place *place)
+{
+    atomic_store_explicit(&here, NULL, memory_order_relaxed);
+    atomic_store_explicit(&place->stage, TQI_STAGE_NONE, memory_order_relaxed);
+}
+
+bool tq_here(tq_place *result)
+{
+    tqi_place *place = atomic_load_explicit(&here, memory_order_relaxed);
+    bool maps = place && atomic_load_explicit(&place->stage, memory_order_relaxed) == TQI_STAGE_MAP;
+
+    if (!place)
+        return false;
+    uint64_t offset = atomic_load_explicit(&place->offset, memory_order_relaxed);
+    *result = (tq_place){.phase = maps ? "map" : "reduce",
+                         .rank = atomic_load_explicit(&place->rank, memory_order_relaxed),
+                         .worker = atomic_load_explicit(&place->worker, memory_order_relaxed),
+                         .file = maps ? atomic_load_explicit(&place->file, memory_order_relaxed) : NULL,
+                         .offset = maps ? offset : 0,
+                         .partition = maps ? 0 : (uint32_t)offset,
+                         .key = {atomic_load_explicit(&place->key, memory_order_relaxed),
+                                 atomic_load_explicit(&place->key_size, memory_order_relaxed)}};
+    return true;
+}
