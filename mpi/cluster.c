@@ -27,7 +27,7 @@ static int cores_for_rank(const tqi_comm *comm)
 /* MPI, then the pool. All ranks agree on the outcome as soon as they can. */
 static tq_status open_inside(tq_cluster *cluster)
 {
-    bool inline_engine = cluster->threads == 0;
+    bool inline_engine = cluster->options.threads == 0;
     int length;
     tq_status status = tqi_comm_open(&cluster->comm, cluster->parent, inline_engine, &cluster->error);
 
@@ -35,8 +35,13 @@ static tq_status open_inside(tq_cluster *cluster)
         return status;
     if (cluster->comm.collective != MPI_COMM_NULL)
         MPI_Get_library_version(cluster->mpi_version, &length);
-    int threads = cluster->threads == TQ_THREADS_AUTO ? cores_for_rank(&cluster->comm) : cluster->threads;
-    tq_executor_options options = {.max_workers = threads, .queue_capacity = 4 * TQ_MAX_WORKERS};
+    int threads =
+        cluster->options.threads == TQ_THREADS_AUTO ? cores_for_rank(&cluster->comm) : cluster->options.threads;
+    tq_executor_options options = {.max_workers = threads,
+                                   .queue_capacity = 4 * TQ_MAX_WORKERS,
+                                   .worker_init = cluster->options.worker_init,
+                                   .worker_exit = cluster->options.worker_exit,
+                                   .user = cluster->options.user};
     status = tq_executor_create(&options, &cluster->executor);
     if (status)
         tqi_fail(&cluster->error, status, "cannot start %d worker threads: %s", threads, tq_status_name(status));
@@ -87,7 +92,7 @@ static void *engine(void *argument)
 
 static tq_status start_engine(tq_cluster *cluster)
 {
-    if (cluster->threads == 0) {
+    if (cluster->options.threads == 0) {
         cluster->opened = open_inside(cluster);
         if (cluster->opened)
             tqi_comm_close(&cluster->comm);
@@ -115,6 +120,7 @@ static void free_cluster(tq_cluster *cluster)
 
 tq_status tqi_cluster_open(MPI_Comm parent, const tq_cluster_options *options, tq_cluster **result, tq_error *error)
 {
+    static const tq_cluster_options usual = TQ_CLUSTER_OPTIONS_INIT;
     int threads = options ? options->threads : TQ_THREADS_AUTO;
 
     if (error)
@@ -124,7 +130,7 @@ tq_status tqi_cluster_open(MPI_Comm parent, const tq_cluster_options *options, t
     tq_cluster *cluster = calloc(1, sizeof *cluster);
     if (!cluster)
         return tqi_fail_memory(error, sizeof *cluster, "the cluster");
-    cluster->threads = threads;
+    cluster->options = options ? *options : usual;
     cluster->parent = parent;
     cluster->queue_end = &cluster->queue;
     tqi_error_clear(&cluster->error);
@@ -163,7 +169,7 @@ void tq_cluster_close(tq_cluster *cluster)
 {
     if (!cluster)
         return;
-    if (cluster->threads == 0) {
+    if (cluster->options.threads == 0) {
         tqi_comm_close(&cluster->comm);
     } else {
         pthread_mutex_lock(&cluster->lock);
@@ -212,7 +218,7 @@ const char *tq_cluster_mpi(const tq_cluster *cluster)
 
 tq_status tq_cluster_set_threads(tq_cluster *cluster, int threads)
 {
-    if (cluster->threads == 0)
+    if (cluster->options.threads == 0)
         return TQ_E_STATE;
     return tq_executor_resize(cluster->executor, threads);
 }
@@ -236,25 +242,40 @@ static void forget(tqi_job *job)
     pthread_mutex_unlock(&cluster->lock);
 }
 
-tq_future *tq_submit(tq_cluster *cluster, const tq_job *description)
+/* Queue a job, or run it here. failure: why this rank cannot describe it, NULL if it has. */
+static tq_future *submit(tq_cluster *cluster, const tq_job *description, const tq_error *failure)
 {
     tqi_job *job = tqi_job_new(cluster, &cluster->comm, cluster->executor, description);
 
     if (!job)
         return NULL;
+    if (failure)
+        job->not_runnable = *failure;
     job->forget = forget;
     tq_future *future = job->future;
     tqi_future_retain(future); /* the engine's hold */
     pthread_mutex_lock(&cluster->lock);
     job->next_alive = cluster->alive;
     cluster->alive = job;
-    if (cluster->threads > 0 || cluster->threads == TQ_THREADS_AUTO) {
+    if (cluster->options.threads != 0) {
         *cluster->queue_end = job;
         cluster->queue_end = &job->next;
         pthread_cond_broadcast(&cluster->changed);
     }
     pthread_mutex_unlock(&cluster->lock);
-    if (cluster->threads == 0)
+    if (cluster->options.threads == 0)
         run(cluster, job);
     return future;
+}
+
+tq_future *tq_submit(tq_cluster *cluster, const tq_job *description)
+{
+    return submit(cluster, description, NULL);
+}
+
+tq_future *tq_submit_failure(tq_cluster *cluster, const tq_error *error)
+{
+    static const tq_job nothing = TQ_JOB_INIT;
+
+    return submit(cluster, &nothing, error);
 }

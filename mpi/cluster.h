@@ -9,7 +9,7 @@
 
 struct tq_cluster {
     tqi_comm comm;
-    int threads; /* asked for at first; 0 = inline */
+    tq_cluster_options options; /* threads: asked for at first; 0 = inline */
     tq_executor *executor;
     MPI_Comm parent; /* MPI_COMM_NULL: the world */
     tq_status opened;

@@ -76,6 +76,7 @@ tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *exe
     job->writing = (tqi_writing){.receiving = MPI_REQUEST_NULL, .sends = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
     tqi_error_clear(&job->error);
     tqi_error_clear(&job->not_runnable);
+    tqi_error_clear(&job->ending);
     pthread_mutex_init(&job->lock, NULL);
     pthread_cond_init(&job->runs_taken, NULL);
     /* What fails here on one rank is told to the others when the job runs: they are waiting for this rank. */
@@ -87,7 +88,7 @@ tqi_job *tqi_job_new(tq_cluster *cluster, const tqi_comm *comm, tq_executor *exe
                                description->interval_s,
                                description->progress,
                                description->on_snapshot,
-                               description->user,
+                               description->progress_user ? description->progress_user : description->user,
                                &job->cancel,
                                tqi_job_wake,
                                job};
@@ -239,14 +240,20 @@ static void stop_workers(tqi_job *job)
     pthread_mutex_unlock(&job->lock);
 }
 
-/* All ranks know that the job is ending: stop the workers here, learn why. */
+/* All ranks know that the job is ending: learn why, and stop the workers here. One that does not return from the job's own
+ * code keeps its rank, and then all of them, from ending it; so whoever waits for the job can ask for the reason before. */
 static tq_status end_early(tqi_job *job, const tqi_outcome *outcome)
 {
     stop_workers(job);
-    tqi_work_abandon(job);
     if (outcome->failed_rank >= 0)
-        return tqi_comm_share_error(job->comm, outcome->failed_rank, &job->error);
-    return tqi_fail(&job->error, TQ_E_CANCELLED, "cancelled");
+        tqi_comm_share_error(job->comm, outcome->failed_rank, &job->error);
+    else
+        tqi_fail(&job->error, TQ_E_CANCELLED, "cancelled");
+    pthread_mutex_lock(&job->lock);
+    job->ending = job->error;
+    pthread_mutex_unlock(&job->lock);
+    tqi_work_abandon(job);
+    return job->error.status;
 }
 
 /* Repeat step until no rank is busy, or until one fails or wants to stop. */

@@ -8,7 +8,7 @@
  *                 their work names; tqi_job_deliver.
  *   both          works_left.
  *   any thread    cancel, tqi_job_wake, the hub; and once the future is final, the results.
- * lock guards the list of runs, nothing else. */
+ * lock guards the list of runs and ending, nothing else. */
 #ifndef TQI_JOB_H
 #define TQI_JOB_H
 
@@ -122,6 +122,7 @@ struct tqi_job {
     tqi_run *runs, **runs_end; /* delivered by workers, not yet taken by the engine */
     uint64_t run_bytes;        /* of these */
     pthread_cond_t runs_taken;
+    tq_error ending; /* once all ranks know that the job ends early: why */
 
     tqi_spec spec, order_spec; /* order_spec: the partitions of the second exchange */
     tqi_budget budget;

@@ -1,5 +1,5 @@
 /* What a job's future answers about its job. A result is read only once the future is final, and nobody writes to it
- * then. */
+ * then; what is read before is guarded by a lock. */
 #include "mpi/job.h"
 #include "node/future.h"
 
@@ -31,10 +31,14 @@ tq_status tq_job_error(const tq_future *future, tq_error *error)
 
     if (!job)
         return TQ_E_USAGE;
-    if (!tq_future_done(future))
-        return TQ_E_AGAIN;
-    *error = job->error;
-    return TQ_OK;
+    if (tq_future_done(future)) {
+        *error = job->error;
+        return TQ_OK;
+    }
+    pthread_mutex_lock(&job->lock);
+    *error = job->ending;
+    pthread_mutex_unlock(&job->lock);
+    return TQ_E_AGAIN;
 }
 
 uint64_t tq_job_rows(const tq_future *future)

@@ -135,6 +135,42 @@ static void test_slow_mapper(void)
     check_cancelled(race.future, "slow mappers");
 }
 
+/* A mapper that does not return keeps the job from ending, but not the ranks from knowing why it ends. */
+static int map_when_open(const tq_record *record, tq_emitter *emitter, void *user)
+{
+    struct race *race = user;
+
+    atomic_fetch_add(&race->mapped, 1);
+    for (double began = now_s(); !atomic_load(&race->open);) {
+        CHECK(now_s() - began < HANG_S);
+        sleep_s(0.005);
+    }
+    return tq_emit_i64(emitter, (tq_slice){record->data, record->size}, 1) != TQ_OK;
+}
+
+static void test_stuck_mapper(void)
+{
+    struct race race = {0};
+    tq_job job = job_of(&race);
+    tq_error error;
+
+    if (trial.threads == 0)
+        return;
+    job.map = map_when_open;
+    job.output = TQ_OUTPUT_KEEP;
+    race.future = tq_submit(trial.cluster, &job);
+    for (double began = now_s(); trial.rank == trial.size - 1 && atomic_load(&race.mapped) == 0; sleep_s(0.001))
+        CHECK(now_s() - began < HANG_S);
+    if (trial.rank == trial.size - 1)
+        CHECK(tq_future_cancel(race.future));
+    for (double began = now_s(); tq_job_error(race.future, &error) == TQ_E_AGAIN && !error.status; sleep_s(0.001))
+        CHECK(now_s() - began < HANG_S);
+    CHECK_STATUS(error.status, TQ_E_CANCELLED);
+    atomic_store(&race.open, true);
+    await(race.future);
+    check_cancelled(race.future, "stuck mappers");
+}
+
 /* ---- By the callback ---- */
 
 static int stop_at_second_call(const char *tag, uint64_t done, uint64_t not_done, void *user)
@@ -303,6 +339,7 @@ int main(int argc, char **argv)
         make_lines();
     test_threads();
     test_slow_mapper();
+    test_stuck_mapper();
     cancel_from_callback(false);
     cancel_from_callback(true);
     test_queued(trial.size - 1);

@@ -500,6 +500,22 @@ static void test_other_descriptions(void)
     }
 }
 
+/* A rank that cannot even describe the job says so in its place. */
+static void test_no_description(void)
+{
+    struct plan plan = {trial.rank, -1, 0, 0, false};
+    tq_job job = job_of(&plan);
+    tq_error failure = {.status = TQ_E_INPUT, .rank = -1, .file = "job.so", .message = "cannot be loaded"};
+
+    for (int r = -1; r < trial.size; r++) { /* -1: no rank can */
+        bool fails = r == trial.rank || r == -1;
+        tq_future *future = fails ? tq_submit_failure(trial.cluster, &failure) : tq_submit(trial.cluster, &job);
+        tq_error error = check_failure(future, TQ_E_INPUT, "no description");
+        check_where(&error, r < 0 ? 0 : r, "", "job.so", "no description");
+        CHECK(strcmp(error.message, failure.message) == 0);
+    }
+}
+
 static void make_lines(void)
 {
     int n = LINES_A_RANK * trial.size;
@@ -534,5 +550,6 @@ int main(int argc, char **argv)
     test_tmpdir();
     test_descriptions();
     test_other_descriptions();
+    test_no_description();
     return end_trial(&trial);
 }

@@ -340,10 +340,35 @@ static void test_outliving(void)
     tq_future_release(NULL);
 }
 
+/* What the hooks of workers have seen. */
+struct hooks {
+    atomic_int began, ended;
+};
+
+static int begin_worker(int index, void *user, void **state)
+{
+    struct hooks *hooks = user;
+
+    CHECK(index >= 0 && index < TQ_MAX_WORKERS);
+    atomic_fetch_add(&hooks->began, 1);
+    *state = hooks;
+    return 0;
+}
+
+static void end_worker(int index, void *user, void *state)
+{
+    struct hooks *hooks = user;
+
+    (void)index;
+    CHECK(state == hooks);
+    atomic_fetch_add(&hooks->ended, 1);
+}
+
 /* tequio started MPI, so that it ended with the cluster, and cannot start again; one rank alone never starts it. */
 static void test_open_again(void)
 {
-    tq_cluster_options options = {trial.threads};
+    struct hooks hooks = {0};
+    tq_cluster_options options = {trial.threads, begin_worker, end_worker, &hooks};
     tq_cluster *again = NULL;
     tq_error error;
     tq_status status = tq_cluster_open(&options, &again, &error);
@@ -351,6 +376,8 @@ static void test_open_again(void)
     if (trial.size == 1) {
         CHECK_STATUS(status, TQ_OK);
         tq_cluster_close(again);
+        int workers = trial.threads ? trial.threads : 1;
+        CHECK(atomic_load(&hooks.began) == workers && atomic_load(&hooks.ended) == workers);
         return;
     }
     CHECK_STATUS(status, TQ_E_USAGE);
@@ -362,7 +389,7 @@ static void test_wrong_options(void)
     static const int wrong[] = {-2, TQ_MAX_WORKERS + 1};
 
     for (int i = 0; i < 2; i++) {
-        tq_cluster_options options = {wrong[i]};
+        tq_cluster_options options = {.threads = wrong[i]};
         tq_cluster *none = NULL;
         tq_error error;
 

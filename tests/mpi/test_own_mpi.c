@@ -85,7 +85,7 @@ static void use_mpi(MPI_Comm communicator, const char *what)
 
 static tq_cluster *open_on(MPI_Comm communicator, int threads)
 {
-    tq_cluster_options options = {threads};
+    tq_cluster_options options = {.threads = threads};
     tq_cluster *cluster = NULL;
     tq_error error;
     int rank, size;
@@ -111,7 +111,7 @@ static void check_running(const char *what)
 
 static void test_refused(void)
 {
-    tq_cluster_options options = {1};
+    tq_cluster_options options = {.threads = 1};
     tq_cluster *cluster = NULL;
     tq_error error;
 
@@ -135,7 +135,7 @@ static void test_null_communicator(void)
 
 static void test_world(void)
 {
-    tq_cluster_options options = {trial.threads};
+    tq_cluster_options options = {.threads = trial.threads};
     tq_cluster *cluster = NULL;
 
     for (int i = 0; i < 2; i++) {

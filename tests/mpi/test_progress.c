@@ -289,6 +289,23 @@ static void test_queued(void)
         CHECK(atomic_load(&second.calls) >= TQ_PHASES);
 }
 
+/* The callback may have a user pointer of its own. */
+static void test_progress_user(void)
+{
+    struct diary diary = {.map_pause_s = 0.0001}, other = {0};
+    tq_job job = job_of(&diary);
+
+    job.progress = on_progress;
+    job.progress_user = &other;
+    tq_future *future = tq_submit(trial.cluster, &job);
+    CHECK(future);
+    CHECK_STATUS(await(future), TQ_OK);
+    tq_future_release(future);
+    atomic_store(&other.released, true);
+    CHECK(atomic_load(&diary.calls) == 0);
+    CHECK((atomic_load(&other.calls) >= TQ_PHASES) == (trial.rank == 0));
+}
+
 /* ---- A worker that does not get on ---- */
 
 enum { STUCK = 7 }; /* the number of the line */
@@ -376,6 +393,7 @@ int main(int argc, char **argv)
         CHECK(unlink(path_of(&trial, path, "out/words")) == 0);
     test_watching();
     test_queued();
+    test_progress_user();
     test_still();
     test_slow_callback();
     return end_trial(&trial);

@@ -37,9 +37,14 @@ typedef struct tq_cluster_options {
     /* Worker threads of this rank. TQ_THREADS_AUTO: the host's cores divided by the ranks on it, at least 1.
      * 0: no thread maps; a job runs to its end inside tq_submit, on the caller's thread, in a fixed order. */
     int threads;
+    /* As in tq_executor_options: called on each worker's own thread when it starts and ends; with threads = 0 inside open
+     * and close. worker_init must return 0. Either may be NULL. */
+    int (*worker_init)(int index, void *user, void **state);
+    void (*worker_exit)(int index, void *user, void *state);
+    void *user; /* passed to both; must outlive the cluster */
 } tq_cluster_options;
 
-#define TQ_CLUSTER_OPTIONS_INIT {TQ_THREADS_AUTO}
+#define TQ_CLUSTER_OPTIONS_INIT {.threads = TQ_THREADS_AUTO}
 
 /* Open a cluster of all ranks of this run. Collective. options NULL = TQ_CLUSTER_OPTIONS_INIT. *cluster is set on
  * success and belongs to the caller. *error (may be NULL) is filled on failure.
@@ -163,9 +168,10 @@ typedef struct tq_job {
     tq_progress_fn progress;   /* callback(tag, done, not_done, user), on rank 0; may be NULL */
     tq_snapshot_fn on_snapshot; /* the same with everything that is known; may be NULL */
     void *user; /* handed to every function above; must live until the future is released */
+    void *progress_user; /* handed to progress and on_snapshot instead; NULL = user */
 } tq_job;
 
-#define TQ_JOB_ABI 1
+#define TQ_JOB_ABI 2
 #define TQ_JOB_INIT {.abi = TQ_JOB_ABI}
 
 /* Queue a job. Collective. Everything job points to is copied, but user. Returns at once with a future that the caller
@@ -175,11 +181,17 @@ typedef struct tq_job {
  * tq_future_cancel: on any rank, from any thread; the job ends with TQ_E_CANCELLED on all of them. */
 TQ_API tq_future *tq_submit(tq_cluster *cluster, const tq_job *job);
 
+/* What a rank calls that should submit a job and cannot, since something failed before: the other ranks, which may have
+ * submitted theirs, must not wait for it. Collective with tq_submit. The job ends on all ranks with *error, whose status
+ * is not TQ_OK; its rank is filled in if it is -1. */
+TQ_API tq_future *tq_submit_failure(tq_cluster *cluster, const tq_error *error);
+
 /* The newest snapshot: on rank 0 of all ranks, elsewhere of this rank. Any thread, any time before the release. */
 TQ_API tq_status tq_job_progress(const tq_future *future, tq_progress *progress);
 
-/* What ended the job, the same on all ranks; error->status is TQ_OK when it ended well. Returns TQ_OK when *error is
- * filled, TQ_E_AGAIN while the job is not done, TQ_E_USAGE if the future is no job's. */
+/* What ended the job, the same on all ranks; error->status is TQ_OK when it ended well. Returns TQ_OK once the job is
+ * done. TQ_E_AGAIN before: error->status is then TQ_OK, or all ranks know already why the job ends, and wait for workers to
+ * return from the job's own code. TQ_E_USAGE if the future is no job's. */
 TQ_API tq_status tq_job_error(const tq_future *future, tq_error *error);
 
 /* ---- Result ------------------------------------------------------------------------------------------------------ */
