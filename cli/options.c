@@ -29,6 +29,8 @@ static const option_row table[] = {
      0},
     {"tmpdir", 0, "DIR", OPTION_STRING, AT(tmpdir), NULL, "for what does not fit in memory ($TMPDIR or /tmp)",
      "TEQUIO_TMPDIR", 0, 0},
+    {"spill-limit", 0, "SIZE", OPTION_SIZE, AT(spill_bytes), NULL, "most that a rank writes there (disk less 1G)",
+     "TEQUIO_SPILL_LIMIT", 1, 0},
     {"spill-compression", 0, "none|lz4|zstd", OPTION_CHOICE, AT(spill_compression), "none", "of what goes to --tmpdir",
      "TEQUIO_SPILL_COMPRESSION", 0, 0},
     {"interval", 0, "SECONDS", OPTION_SECONDS, AT(interval_s), "0.5", "time between progress reports",

@@ -28,7 +28,7 @@ typedef struct cli_options {
     int64_t top;                                     /* 0: all rows */
     int format;                                      /* cli_format */
     int sort;                                        /* cli_sort */
-    uint64_t split_bytes, round_bytes, memory_bytes; /* 0: the library's choice */
+    uint64_t split_bytes, round_bytes, memory_bytes, spill_bytes; /* 0: the library's choice */
     const char *tmpdir;
     int spill_compression; /* tq_compression, in the order of the words in the table */
     double interval_s;

@@ -90,6 +90,7 @@ static bool describe(run *r, tq_job *job, char *why, size_t size)
     job->round_bytes = options->round_bytes;
     job->memory_bytes = options->memory_bytes;
     job->tmpdir = options->tmpdir;
+    job->spill_bytes = options->spill_bytes;
     job->spill_compression = (tq_compression)options->spill_compression;
     job->interval_s = options->interval_s;
     job->on_snapshot = on_snapshot;

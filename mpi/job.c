@@ -20,6 +20,7 @@ static void fill_spec(tqi_job *job)
     const tq_job *from = &job->description;
 
     job->budget.limit = from->memory_bytes ? from->memory_bytes : tqi_default_budget(job->comm);
+    job->disk.limit = from->spill_bytes;
     job->spec = (tqi_spec){.records = from->records,
                            .map = from->map,
                            .map_chunk = from->map_chunk,
@@ -33,6 +34,7 @@ static void fill_spec(tqi_job *job)
                            .user = from->user,
                            .rank = job->comm->rank,
                            .budget = &job->budget,
+                           .disk = &job->disk,
                            .stop = &job->stop};
     job->spec.result_shape = job->spec.shape;
     if (from->reduce)

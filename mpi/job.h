@@ -125,7 +125,7 @@ struct tqi_job {
     tq_error ending; /* once all ranks know that the job ends early: why */
 
     tqi_spec spec, order_spec; /* order_spec: the partitions of the second exchange */
-    tqi_budget budget;
+    tqi_budget budget, disk; /* memory, and what may be spilled */
     tqi_pool pool;
     bool pool_open;
     tqi_shares shares;

@@ -73,6 +73,7 @@ struct tq_values {
 };
 
 struct tq_rows_out {
+    const tqi_spec *spec;
     tqi_rows *rows;
     const tqi_value_shape *shape;
     tq_status status;
@@ -110,6 +111,8 @@ static tq_status write_row(tq_rows_out *out, int type, tq_slice key, int64_t num
     } else if (key.size > TQI_KEY_MAX || value.size > TQI_KEY_MAX) {
         snprintf(out->reason, sizeof out->reason, "the reducer wrote a key or value of more than 1 GiB");
         out->status = TQ_E_USER;
+    } else if (out->spec->stop && atomic_load_explicit(out->spec->stop, memory_order_relaxed)) {
+        out->status = TQ_E_CANCELLED; /* the reducer may write without end */
     } else {
         out->status = tqi_rows_append(out->rows, out->shape, key, number, value);
     }
@@ -140,8 +143,14 @@ static tq_status describe_reducer(const tq_rows_out *out, int code, tq_slice key
 {
     int shown = key.size < 64 ? (int)key.size : 64;
 
+    if (out->status == TQ_E_CANCELLED)
+        return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
     if (out->status == TQ_E_MEMORY)
-        return tqi_fail(error, TQ_E_MEMORY, "no memory for the rows of the reducer (see --memory)");
+        return tqi_fail(
+            error, TQ_E_MEMORY,
+            "no memory for the rows of the reducer: %zu, with those of key '%.*s' (see --memory; or does it "
+            "write without end?)",
+            out->rows->n, shown, key.data);
     if (out->reason[0])
         return tqi_fail(error, TQ_E_USER, "%s (key '%.*s')", out->reason, shown, key.data);
     return tqi_fail(error, TQ_E_USER, "the reducer returned %d (key '%.*s')", code, shown, key.data);
@@ -159,7 +168,7 @@ static tq_status call_reducer(const tqi_reducer *reducer, const tqi_entry *group
                               tq_error *error)
 {
     const tqi_spec *spec = reducer->spec;
-    tq_rows_out out = {.rows = rows, .shape = &spec->result_shape};
+    tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape};
 
     for (size_t first = 0, n; first < n_entries; first += n) {
         tq_slice key = tqi_entry_key(&groups[first]);

@@ -28,6 +28,7 @@ typedef struct tqi_spec {
     uint32_t own_partitions;
     int rank;
     tqi_budget *budget;
+    tqi_budget *disk;        /* of bytes that may be spilled; NULL: no bound but the disk */
     tqi_pool *pool;          /* of the workers' pages */
     uint64_t worker_bytes;   /* of memory that one worker may hold in pages while it maps */
     const atomic_bool *stop; /* set when the job is ending early; NULL: it never does */

@@ -7,9 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { COPY_BLOCK = 1 << 20 };
+/* Bytes between two looks at the disk, and what is spared of it. */
+static const uint64_t LOOK_EVERY = 64 << 20, MOST_SPARED = 1 << 30;
+enum { SPARED_SHARE = 32 };
 enum { MOST_STAGING = 4 << 20, LEAST_STAGING = 64 << 10, CHUNK_BYTES = 64 << 10 };
 
 tq_status tqi_store_init(tqi_store *store, const tqi_spec *spec, uint64_t bound, const char *tmpdir)
@@ -53,6 +57,8 @@ void tqi_store_free(tqi_store *store)
     close_staging(store);
     if (store->spec && store->spill >= 0)
         close(store->spill);
+    if (store->spec && store->spec->disk)
+        tqi_budget_give(store->spec->disk, store->reserved);
     *store = (tqi_store){.spill = -1};
 }
 
@@ -112,8 +118,36 @@ static tq_status open_spill(tqi_store *store, tq_error *error)
     return TQ_OK;
 }
 
+/* Whether size more bytes may be written. A job that emits without end is to fail while there is still a disk: so what is
+ * left on that is looked at now and then, and a part of it spared for others. */
+static tq_status reserve_disk(tqi_store *store, size_t size, tq_error *error)
+{
+    tqi_budget *disk = store->spec->disk;
+    struct statvfs info;
+
+    if (disk && !tqi_budget_take(disk, size))
+        return tqi_fail_at(error, TQ_E_TMPDIR, store->tmpdir, store->spilled,
+                           "%" PRIu64 " bytes have been spilled, and no more than %" PRIu64
+                           " may be (see --spill-limit; or does the job emit without end?)",
+                           atomic_load(&disk->used), disk->limit);
+    store->reserved += size;
+    if (store->reserved < store->look_at || fstatvfs(store->spill, &info) != 0)
+        return TQ_OK;
+    store->look_at = store->reserved + LOOK_EVERY;
+    uint64_t all = (uint64_t)info.f_blocks * info.f_frsize, left = (uint64_t)info.f_bavail * info.f_frsize;
+    uint64_t spared = all / SPARED_SHARE < MOST_SPARED ? all / SPARED_SHARE : MOST_SPARED;
+    if (all == 0 || left >= spared) /* some file systems do not know */
+        return TQ_OK;
+    return tqi_fail_at(error, TQ_E_TMPDIR, store->tmpdir, store->spilled,
+                       "this disk is nearly full: %" PRIu64 " bytes are left, behind %" PRIu64
+                       " that were spilled here (see --tmpdir; or does the job emit without end?)",
+                       left, store->spilled);
+}
+
 static tq_status write_spill(tqi_store *store, const uint8_t *bytes, size_t size, tq_error *error)
 {
+    if (reserve_disk(store, size, error))
+        return error->status;
     while (size > 0) {
         ssize_t done = write(store->spill, bytes, size);
 

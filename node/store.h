@@ -6,6 +6,8 @@
  * each would take a system call, and compressed alone it would hardly become smaller. A chunk is compressed as the job
  * says, unless that makes it no smaller.
  *
+ * A job's stores together spill no more than spec->disk allows, and leave some of the disk to others.
+ *
  * After a failure only tqi_store_free is allowed. While pages arrive only the engine touches a store. After
  * tqi_store_seal each partition belongs to one worker at a time, which reads its pages and may drop them. */
 #ifndef TQI_STORE_H
@@ -48,6 +50,7 @@ typedef struct tqi_store {
     const char *tmpdir;
     int spill;                     /* -1 until something is spilled */
     uint64_t spilled, spilled_raw; /* bytes written there, and of pages before they were packed */
+    uint64_t reserved, look_at;    /* bytes that were to be written; how many until the disk is looked at again */
     tqi_packer packer;
     tqi_spill_chunk *chunks;
     size_t n_chunks, chunks_capacity, n_written; /* the others are staged */

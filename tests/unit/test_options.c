@@ -91,6 +91,7 @@ static void assert_all_set(const parsed *p)
     assert_true(o->round_bytes == 64 << 10);
     assert_true(o->memory_bytes == (uint64_t)3 << 30);
     assert_string_equal(o->tmpdir, "/big");
+    assert_true(o->spill_bytes == (uint64_t)5 << 30);
     assert_int_equal(o->spill_compression, TQ_COMPRESSION_ZSTD);
     assert_true(o->interval_s > 0.249 && o->interval_s < 0.251);
     assert_true(o->interval_given);
@@ -107,11 +108,13 @@ static void assert_all_set(const parsed *p)
 #define LONG_OPTIONS                                                                                                   \
     "--ranks=4 --hostfile hosts --threads=0 --recursive --output=out --top 7 --format=json --sort none --split-size "  \
     "1 "                                                                                                               \
-    "--round-bytes 64k --memory=3G --tmpdir /big --spill-compression zstd --interval .25 --progress=lines --quiet "    \
+    "--round-bytes 64k --memory=3G --tmpdir /big --spill-limit 5G --spill-compression zstd --interval .25 "            \
+    "--progress=lines --quiet "                                                                                        \
     "--stats s.json"
 #define SHORT_OPTIONS                                                                                                  \
     "-n4 --hostfile=hosts -t 0 -rq -oout --top=7 --format json --sort=none --split-size=1 --round-bytes=65536 "        \
-    "--memory 3072M --tmpdir=/big --spill-compression=zstd --interval=0.25 --progress lines --stats=s.json"
+    "--memory 3072M --tmpdir=/big --spill-limit=5g --spill-compression=zstd --interval=0.25 --progress lines "         \
+    "--stats=s.json"
 
 static void test_all_options(void **state)
 {

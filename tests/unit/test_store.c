@@ -307,6 +307,35 @@ static void test_full_tmpdir(void **state)
     folder_remove(folder);
 }
 
+/* No more is spilled than the job's bound, which its stores share and give back. */
+static void test_spill_limit(void **state)
+{
+    char *folder = folder_new();
+    tqi_budget budget = {0}, disk = {.limit = 3000000};
+    tqi_spec spec = spec_of_rank(&budget);
+    tqi_store stores[2];
+    tq_error error = {0};
+    uint64_t random = 105;
+    tq_status status = TQ_OK;
+
+    (void)state;
+    spec.disk = &disk;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(tqi_store_init(&stores[i], &spec, 100, folder), TQ_OK);
+    for (int i = 0; i < 40 && !status; i++)
+        status = tqi_store_take_run(&stores[i % 2], run_new(&spec, 50, 6000, &random), &error);
+    assert_int_equal(status, TQ_E_TMPDIR);
+    assert_string_equal(error.file, folder);
+    assert_non_null(strstr(error.message, "3000000"));
+    assert_non_null(strstr(error.message, "--spill-limit"));
+    assert_true(stores[0].spilled > 0 && stores[1].spilled > 0 && stores[0].spilled + stores[1].spilled <= 3000000);
+    tqi_store_free(&stores[0]);
+    tqi_store_free(&stores[1]);
+    assert_int_equal(disk.used, 0);
+    assert_int_equal(budget.used, 0);
+    folder_remove(folder);
+}
+
 /* Pages that have arrived must be kept, and the spill file must be written, however little is left. */
 static void test_beyond_the_budget(void **state)
 {
@@ -548,6 +577,7 @@ int main(void)
         cmocka_unit_test(test_missing_tmpdir),
         cmocka_unit_test(test_tmpdir_is_a_file),
         cmocka_unit_test(test_full_tmpdir),
+        cmocka_unit_test(test_spill_limit),
         cmocka_unit_test(test_beyond_the_budget),
         cmocka_unit_test(test_local_pages),
         cmocka_unit_test(test_broken_page),

@@ -162,6 +162,7 @@ typedef struct tq_job {
     uint64_t memory_bytes; /* budget of this rank; 0 = half of what its host, or its control group, has free, divided among
                             * the ranks there. What does not fit is spilled to tmpdir. */
     const char *tmpdir;    /* NULL = $TMPDIR or /tmp */
+    uint64_t spill_bytes;  /* most bytes of this rank there; 0 = all its disk, but 1 GiB, or 1/32 if that is less */
     tq_compression spill_compression; /* of what goes there */
 
     double interval_s;         /* between reports; 0 = 0.5 */
