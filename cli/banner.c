@@ -9,6 +9,8 @@ struct cli_banner {
     const char *hostfile;
     cli_pass_fn pass;
     void *user;
+    char mpirun[32]; /* ":PID] ", as it stands in lines about a crash of mpirun itself */
+    bool in_crash;   /* such lines have begun */
     bool in_block;
     char block[BLOCK_SIZE]; /* lines as they came, each with a newline, the opening dashes left out */
     size_t used;
@@ -283,6 +285,24 @@ static bool is_chatter(const char *line, size_t size)
     return false;
 }
 
+/* From "[host:PID] *** Process received signal ***" to the end of what Open MPI says of a crash, if it is mpirun's own. */
+static bool is_of_crash(cli_banner *banner, const char *line, size_t size)
+{
+    char text[256];
+    snprintf(text, sizeof text, "%.*s", (int)(size < sizeof text ? size : sizeof text - 1), line);
+    if (text[0] != '[' || banner->mpirun[0] == '\0' || strstr(text, banner->mpirun) == NULL)
+        return false;
+    bool begins = strstr(text, "*** Process received signal") != NULL;
+    bool is_of_it = begins || banner->in_crash;
+    banner->in_crash = is_of_it && strstr(text, "*** End of error message") == NULL;
+    return is_of_it;
+}
+
+void cli_banner_set_mpirun(cli_banner *banner, int pid)
+{
+    snprintf(banner->mpirun, sizeof banner->mpirun, ":%05d] ", pid);
+}
+
 void cli_banner_flush(cli_banner *banner)
 {
     if (!banner->in_block)
@@ -328,7 +348,7 @@ void cli_banner_line(cli_banner *banner, const char *line, size_t size)
     if (banner->in_block && banner->used + size + 2 > BLOCK_SIZE)
         cli_banner_flush(banner);
     if (!banner->in_block) {
-        if (!is_chatter(line, size))
+        if (!is_chatter(line, size) && !is_of_crash(banner, line, size))
             banner->pass(line, size, banner->user);
         return;
     }

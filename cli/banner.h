@@ -24,6 +24,9 @@ typedef void (*cli_pass_fn)(const char *line, size_t size, void *user);
  * memory. */
 cli_banner *cli_banner_create(const char *hostfile, cli_pass_fn pass, void *user);
 
+/* The process of mpirun, to know its own last words: it may crash at its end, when a rank has ended early. */
+void cli_banner_set_mpirun(cli_banner *banner, int pid);
+
 /* A line of mpirun's standard error, without its newline. */
 void cli_banner_line(cli_banner *banner, const char *line, size_t size);
 

@@ -23,6 +23,9 @@ static const double ask_s = 2, terminate_s = 4;
 static const double hello_s = 0.3;        /* ranks that are still starting have this long until they can be asked */
 static const double same_request_s = 0.2; /* a signal to the process and to its group is one request */
 static const double tick_s = 1;           /* between looks at the clock and the screen */
+/* mpirun 4.1 may block for ever in its own end after a rank has ended early. So long it has from when the outcome is known:
+ * from a rank 0 that ended well long, since very many ranks may take that to end. */
+static const double failed_s = 8, succeeded_s = 120;
 static const double block_s = 0.3;  /* mpirun writes its blocks in one go: what is still open then is a rank's text */
 static const double drain_s = 2;    /* for what is left in the pipes when mpirun has ended */
 static const double orphan_s = 0.8; /* for ranks that outlive mpirun: they end by themselves after 0.7 s */
@@ -53,6 +56,8 @@ typedef struct launcher {
     double stage_at, ended_at;
     bool ranks_listen; /* rank 0 catches signals */
     int end_status;    /* as rank 0 reported it, -1 if it did not */
+    double known_at;   /* when that, or what mpirun said of a failure, was seen; 0: it was not */
+    bool gave_up;      /* mpirun was ended, since it did not end */
     bool printed;      /* a line of a rank's was shown */
     double ticked_at;
 } launcher;
@@ -113,7 +118,10 @@ static void take_frame(launcher *l, const char *text)
             ask(l);
         break;
     case FRAME_SNAPSHOT: cli_progress_update(l->progress, &frame.progress, frame.phase); break;
-    case FRAME_END: l->end_status = frame.status; break;
+    case FRAME_END:
+        l->end_status = frame.status;
+        l->stage_at = now(); /* they have answered: what is left to do is mpirun's */
+        break;
     }
 }
 
@@ -186,9 +194,24 @@ static void take_signals(launcher *l)
     }
 }
 
+static void look_at_end(launcher *l, double t)
+{
+    bool failed = l->end_status > TQ_OK || cli_banner_verdict(l->banner)->status != TQ_OK;
+    bool is_known = failed || l->end_status == TQ_OK;
+    /* Somebody reads, in a pager, say: he may take his time. */
+    bool is_reading = cli_pump_holds(&l->forwarded) || cli_pump_holds(&l->result);
+    if (!is_known || is_reading || l->known_at <= 0)
+        l->known_at = is_known ? t : 0;
+    else if (l->child > 0 && t - l->known_at > (failed ? failed_s : succeeded_s)) {
+        l->gave_up = true;
+        kill(l->child, SIGKILL);
+    }
+}
+
 static void look_at_clock(launcher *l)
 {
     double t = now();
+    look_at_end(l, t);
     double patience_s = l->stage == TERMINATED ? terminate_s : l->ranks_listen ? ask_s : hello_s;
     if (l->child > 0 && (l->stage == ASKED || l->stage == TERMINATED) && t - l->stage_at > patience_s)
         escalate(l);
@@ -344,6 +367,7 @@ static tq_status start(launcher *l, const cli_mpirun *mpirun)
         cli_pump_open(&l->forwarded, output_from, STDOUT_FILENO, true);
         l->child = cli_mpirun_start(mpirun, link, input, output, errors);
     }
+    cli_banner_set_mpirun(l->banner, (int)l->child);
     if (l->child <= 0)
         cli_print_line(STDERR_FILENO, "tequio: cannot start mpirun: %s", strerror(errno));
     if (input != l->give_input)
@@ -381,7 +405,8 @@ static int judge(launcher *l, const char **message)
 {
     const cli_verdict *verdict = cli_banner_verdict(l->banner);
     int code = WIFEXITED(l->child_status) ? WEXITSTATUS(l->child_status) : 128 + WTERMSIG(l->child_status);
-    if (code == 0 && l->end_status == TQ_OK)
+    bool mpirun_agrees = code == 0 || (l->gave_up && verdict->status == TQ_OK);
+    if (mpirun_agrees && l->end_status == TQ_OK)
         return TQ_OK;
     if (l->stage != RUNNING) {
         *message = "cancelled";

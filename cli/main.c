@@ -1,6 +1,7 @@
 /* The tequio command: read the options, and then either become the launcher or run the job here. */
 #include "cli/launcher.h"
 #include "cli/options.h"
+#include "cli/plugin.h"
 #include "cli/run.h"
 #include "cli/screen.h"
 #include "cli/stats.h"
@@ -26,15 +27,37 @@ static int refuse(tq_status status, const char *why)
     return (int)status;
 }
 
+static tq_status print_help(const cli_options *options)
+{
+    char text[2048];
+    cli_plugin plugin;
+    tq_error error;
+    if (options->plugin == NULL) {
+        if (options->job != NULL && options->job->operand != NULL)
+            cli_options_help_run(stdout);
+        else
+            cli_options_help(stdout);
+        return TQ_OK;
+    }
+    if (cli_plugin_load(&plugin, options->plugin, &error) == TQ_OK)
+        cli_plugin_help(&plugin, stdout);
+    else
+        cli_print_line(STDERR_FILENO, "tequio: %s", tq_error_text(&error, text, sizeof text));
+    return error.status;
+}
+
 /* Help and version are for rank 0 to print, and a full disk is no success. */
 static int print_and_exit(const cli_options *options)
 {
+    tq_status status = TQ_OK;
     if (cli_world_rank() != 0)
         return TQ_OK;
     if (options->help)
-        cli_options_help(stdout);
+        status = print_help(options);
     else
         printf("tequio %s\n", tq_version());
+    if (status != TQ_OK)
+        return (int)status;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return TQ_OK;
     cli_print_line(STDERR_FILENO, "tequio: cannot write to the standard output: %s", strerror(errno));

@@ -2,6 +2,7 @@
 #include "cli/values.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 
@@ -25,8 +26,8 @@ static const option_row table[] = {
      "TEQUIO_SPLIT_SIZE", 1, 0},
     {"round-bytes", 0, "SIZE", OPTION_SIZE, AT(round_bytes), NULL, "most bytes a rank sends at a time (8M)",
      "TEQUIO_ROUND_BYTES", 1, 0},
-    {"memory", 0, "SIZE", OPTION_SIZE, AT(memory_bytes), NULL, "most memory of a rank (half of the free / ranks)", "TEQUIO_MEMORY", 1,
-     0},
+    {"memory", 0, "SIZE", OPTION_SIZE, AT(memory_bytes), NULL, "most memory of a rank (half of the free / ranks)",
+     "TEQUIO_MEMORY", 1, 0},
     {"tmpdir", 0, "DIR", OPTION_STRING, AT(tmpdir), NULL, "for what does not fit in memory ($TMPDIR or /tmp)",
      "TEQUIO_TMPDIR", 0, 0},
     {"spill-limit", 0, "SIZE", OPTION_SIZE, AT(spill_bytes), NULL, "most that a rank writes there (disk less 1G)",
@@ -83,8 +84,12 @@ static void print_environment(FILE *out)
 void cli_options_help(FILE *out)
 {
     fputs("usage: tequio [OPTION]... JOB [OPTION]... [FILE]...    - or no FILE: stdin\n", out);
-    for (size_t i = 0; jobs_at(i) != NULL; i++)
-        fprintf(out, "  %-*s%s\n", HELP_COLUMN - 2, jobs_at(i)->name, jobs_at(i)->summary);
+    for (size_t i = 0; jobs_at(i) != NULL; i++) {
+        char name[HELP_COLUMN];
+        const char *operand = jobs_at(i)->operand;
+        snprintf(name, sizeof name, "%s %s", jobs_at(i)->name, operand != NULL ? operand : "");
+        fprintf(out, "  %-*s%s\n", HELP_COLUMN - 2, name, jobs_at(i)->summary);
+    }
     for (size_t i = 0; i < TABLE_ROWS; i++)
         print_row(out, &table[i]);
     for (size_t i = 0; jobs_at(i) != NULL; i++) {
@@ -94,6 +99,33 @@ void cli_options_help(FILE *out)
             print_row(out, &jobs_at(i)->rows[j]);
     }
     print_environment(out);
+}
+
+void cli_options_help_run(FILE *out)
+{
+    fputs("usage: tequio [OPTION]... run [OPTION]... JOB.so [FILE]...    - or no FILE: stdin\n"
+          "\n"
+          "Runs a job of your own. What it does with a record, and how the values of a key\n"
+          "become one, you write in C, and compile to a shared object:\n"
+          "\n"
+          "    cc -O2 -shared -fPIC $(pkg-config --cflags tequio) job.c -o job.so\n"
+          "    tequio run ./job.so FILE...\n"
+          "    tequio -n 4 run ./job.so --set least=5 --top 20 -r FOLDER\n"
+          "\n"
+          "Begin with a copy of examples/plugin.c (installed: share/doc/tequio/examples);\n"
+          "<tequio/plugin.h> says the rest.\n"
+          "\n"
+          "  --set NAME=VALUE           choose a value for a setting of the job, any number\n"
+          "                             of times\n"
+          "  --help                     behind JOB.so: what that job does, and its settings\n"
+          "  any other option           as with every job: see tequio --help\n"
+          "\n"
+          "JOB.so is loaded by each rank, on all hosts by the same path. If its code returns\n"
+          "an error, crashes or calls exit, the run ends with exit code 6 and a line that\n"
+          "names the rank and the file and byte of the record. If it does not return, the\n"
+          "progress says where it stands, and Ctrl-C ends the run with exit code 10. What it\n"
+          "prints on the standard output stands among the rows: print on stderr.\n",
+          out);
 }
 
 /* ---- Walking over argv ------------------------------------------------------------------------------------------- */
@@ -308,18 +340,42 @@ static tq_status apply_items(walker *w, cli_options *options)
     return step == WALK_END ? TQ_OK : TQ_E_USAGE;
 }
 
-/* inputs holds the job's name and the files: take the name off, and finish the command line of the ranks. */
-static void finish_lists(cli_options *options)
+static bool has_operand(const cli_options *options)
 {
-    if (options->n_inputs == 0)
-        return;
+    return options->job != NULL && options->job->operand != NULL;
+}
+
+/* What is loaded stands where it was named, not where libraries are, and ranks may be in another folder. In one that has
+ * no name any more the path must do as it is. */
+static char *absolute(const char *path)
+{
+    char *folder = path[0] != '/' ? getcwd(NULL, 0) : NULL, *result = NULL;
+    if (folder != NULL && strncmp(path, "./", 2) == 0)
+        path += 2;
+    int length = folder != NULL ? asprintf(&result, "%s/%s", folder, path) : asprintf(&result, "%s", path);
+    free(folder);
+    return length >= 0 ? result : NULL;
+}
+
+/* inputs holds the job's name, its operand and the files: take the first two off, and finish the command line of the
+ * ranks. */
+static tq_status finish_lists(cli_options *options)
+{
+    size_t first = has_operand(options) ? 2 : 1;
+    if (options->n_inputs < first)
+        return TQ_OK; /* help */
+    if (first == 2 && (options->plugin = absolute(options->inputs[1])) == NULL)
+        return TQ_E_MEMORY;
+    if (first == 2)
+        options->inputs[1] = options->plugin;
     options->forward[options->n_forward++] = (char *)"--";
     for (size_t i = 0; i < options->n_inputs; i++)
         options->forward[options->n_forward++] = (char *)options->inputs[i];
-    options->n_inputs--;
-    memmove(options->inputs, options->inputs + 1, options->n_inputs * sizeof *options->inputs);
+    options->n_inputs -= first;
+    memmove(options->inputs, options->inputs + first, options->n_inputs * sizeof *options->inputs);
     if (options->n_inputs == 0)
         options->inputs[options->n_inputs++] = "-";
+    return TQ_OK;
 }
 
 static tq_status allocate(int argc, cli_options *options)
@@ -352,8 +408,11 @@ static tq_status parse(walker *w, cli_options *options)
         snprintf(w->why, w->why_size, "which job? For example: tequio wordcount FILE");
         return TQ_E_USAGE;
     }
-    finish_lists(options);
-    return TQ_OK;
+    if (has_operand(options) && options->n_inputs < 2 && !options->help && !options->version) {
+        snprintf(w->why, w->why_size, "which job? For example: tequio %s ./job.so FILE", job->name);
+        return TQ_E_USAGE;
+    }
+    return finish_lists(options);
 }
 
 tq_status cli_options_parse(int argc, char **argv, cli_options *options, char *why, size_t size)
@@ -370,7 +429,11 @@ void cli_options_free(cli_options *options)
         free(options->forward[i]);
     free(options->forward);
     free(options->inputs);
+    for (size_t i = 0; options->settings != NULL && i < options->job->n_rows; i++)
+        if (options->job->rows[i].type == OPTION_LIST)
+            free(((option_list *)cli_value_at(&options->job->rows[i], options->settings))->items);
     free(options->settings);
+    free(options->plugin);
     *options = (cli_options){0};
 }
 

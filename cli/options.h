@@ -24,10 +24,10 @@ typedef struct cli_options {
     const char *hostfile;
     int64_t threads; /* OPTION_AUTO: the library's choice */
     bool recursive;
-    const char *output;                              /* NULL: the standard output */
-    int64_t top;                                     /* 0: all rows */
-    int format;                                      /* cli_format */
-    int sort;                                        /* cli_sort */
+    const char *output;                                           /* NULL: the standard output */
+    int64_t top;                                                  /* 0: all rows */
+    int format;                                                   /* cli_format */
+    int sort;                                                     /* cli_sort */
     uint64_t split_bytes, round_bytes, memory_bytes, spill_bytes; /* 0: the library's choice */
     const char *tmpdir;
     int spill_compression; /* tq_compression, in the order of the words in the table */
@@ -42,6 +42,7 @@ typedef struct cli_options {
 
     const jobs_entry *job;
     void *settings;      /* of the job, NULL if it has no options */
+    char *plugin;        /* the job's operand, as an absolute path; NULL if it takes none */
     const char **inputs; /* "-" if there was none on the command line */
     size_t n_inputs;
 
@@ -57,8 +58,9 @@ typedef struct cli_options {
 tq_status cli_options_parse(int argc, char **argv, cli_options *options, char *why, size_t size);
 void cli_options_free(cli_options *options);
 
-/* What --help prints. */
+/* What --help prints, and with a job that is in a file. */
 void cli_options_help(FILE *out);
+void cli_options_help_run(FILE *out);
 
 /* Whether the job reads the standard input. */
 bool cli_options_read_stdin(const cli_options *options);

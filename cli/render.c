@@ -34,27 +34,28 @@ static void describe_still(const tq_progress *progress, char *text, size_t size)
                  still->offset);
 }
 
-const char *cli_trouble(const tq_progress *progress, const cli_estimate *estimate, char *text, size_t size)
+cli_trouble cli_find_trouble(const tq_progress *progress, const cli_estimate *estimate, char *text, size_t size)
 {
     text[0] = '\0';
     if (progress->silent_s >= silence_s && progress->silent_rank >= 0) {
         snprintf(text, size, "rank %d has been silent for %.0f s", progress->silent_rank, progress->silent_s);
-        return text;
+        return TROUBLE_SILENT;
     }
     if (progress->still.rank >= 0 && progress->still.seconds >= stillness_s) {
         describe_still(progress, text, size);
-        return text;
+        return TROUBLE_STILL;
     }
     if (progress->phase >= TQ_PHASES || progress->ranks < 2)
-        return text;
+        return TROUBLE_NONE;
     const tq_phase_progress *p = &progress->phases[progress->phase];
     double total = (double)p->slowest_done + (double)p->slowest_not_done;
     if (!p->started || p->finished || p->slowest_rank < 0 || p->seconds < patience_s || total <= 0)
-        return text;
+        return TROUBLE_NONE;
     double own = (double)p->slowest_done / total;
     double all = estimate->phase[progress->phase].fraction;
-    if (own < behind_share * all)
-        snprintf(text, size, "rank %d is behind in %s: %.0f%% of its %s, all together %.0f%%", p->slowest_rank, p->tag,
-                 100 * own, cli_phase_unit(progress->phase), 100 * all);
-    return text;
+    if (own >= behind_share * all)
+        return TROUBLE_NONE;
+    snprintf(text, size, "rank %d is behind in %s: %.0f%% of its %s, all together %.0f%%", p->slowest_rank, p->tag,
+             100 * own, cli_phase_unit(progress->phase), 100 * all);
+    return TROUBLE_BEHIND;
 }

@@ -34,7 +34,16 @@ cli_renderer *cli_render_json(const cli_screen *screen);
 /* What a phase counts when it does not count bytes: "splits", "parts", "rows". */
 const char *cli_phase_unit(tq_phase phase);
 
-/* The silent rank, the worker that stands still, or the slowest rank, when that matters: one line, "" otherwise. */
-const char *cli_trouble(const tq_progress *progress, const cli_estimate *estimate, char *text, size_t size);
+/* What may keep a run from getting on. */
+typedef enum cli_trouble {
+    TROUBLE_NONE,
+    TROUBLE_SILENT, /* a rank sends no sign of life */
+    TROUBLE_STILL,  /* a worker does not return from the job's own code */
+    TROUBLE_BEHIND, /* a rank is slower than the others */
+    TROUBLES
+} cli_trouble;
+
+/* The gravest of these that matters, as one line in text; "" if none does. */
+cli_trouble cli_find_trouble(const tq_progress *progress, const cli_estimate *estimate, char *text, size_t size);
 
 #endif

@@ -160,7 +160,7 @@ static void put_phase(const bar_renderer *self, frame *f, tq_phase phase, int wi
 static void put_trouble(const bar_renderer *self, frame *f, int width)
 {
     char text[160];
-    cli_trouble(&self->last, &self->estimate, text, sizeof text);
+    cli_find_trouble(&self->last, &self->estimate, text, sizeof text);
     if ((size_t)width < sizeof text)
         text[width] = '\0';
     if (self->screen.colour)
@@ -219,7 +219,7 @@ static void draw(bar_renderer *self, const char *note, size_t size, bool only_fi
     }
     char text[160];
     if (with_trouble && !self->frozen && self->drawn_lines < rows - 1 &&
-        cli_trouble(&self->last, &self->estimate, text, sizeof text)[0] != '\0') {
+        cli_find_trouble(&self->last, &self->estimate, text, sizeof text) != TROUBLE_NONE) {
         put_trouble(self, &f, width);
         end_line(self, &f);
     }

@@ -10,7 +10,7 @@ typedef struct lines_renderer {
     double first_s, most_s, interval_s;
     bool every_end;
     double next_s[TQ_PHASES]; /* when the phase may have its next line, in the run's seconds */
-    double next_trouble_s;
+    double next_trouble_s[TROUBLES]; /* the same for each kind of trouble */
     bool ended[TQ_PHASES];
     bool printed;
     tq_progress last;
@@ -83,10 +83,11 @@ static void print_end(lines_renderer *self, const tq_progress *progress, tq_phas
 static void print_trouble(lines_renderer *self, const tq_progress *progress, const cli_estimate *estimate)
 {
     char text[160];
-    if (progress->seconds < self->next_trouble_s || cli_trouble(progress, estimate, text, sizeof text)[0] == '\0')
+    cli_trouble trouble = cli_find_trouble(progress, estimate, text, sizeof text);
+    if (trouble == TROUBLE_NONE || progress->seconds < self->next_trouble_s[trouble])
         return;
     cli_print_line(self->fd, "tequio: %s", text);
-    self->next_trouble_s = progress->seconds + self->most_s;
+    self->next_trouble_s[trouble] = progress->seconds + self->most_s;
     self->printed = true;
 }
 

@@ -1,5 +1,7 @@
 #include "cli/run.h"
+#include "cli/crash.h"
 #include "cli/link.h"
+#include "cli/plugin.h"
 #include "cli/progress.h"
 #include "cli/pump.h"
 #include "cli/signals.h"
@@ -16,11 +18,15 @@
 
 /* Between looks at the signal flag. Rank 0 is told of a signal to the run like the others, and cancels for all. */
 static const double look_s = 0.05, look_other_s = 0.25;
+/* A plug-in that does not return keeps a run from ending that all ranks want to end: so long until that is said, and until
+ * the run ends without it. */
+static const double say_stuck_s = 1, give_up_s = 1.5;
 /* What is worth a word at the end: a run of so many seconds, a rank or a partition with so many times the mean. */
 static const double notable_run_s = 2, notable_load = 1.25, notable_heat = 4;
 
 typedef struct run {
-    jobs_context context; /* first: the job's user pointer, for its own functions and for our callback */
+    jobs_context context; /* of a built-in job, */
+    cli_plugin plugin;    /* or where the job comes from */
     const cli_options *options;
     tq_cluster *cluster;
     cli_progress *progress;
@@ -73,10 +79,30 @@ static int on_snapshot(const tq_progress *progress, tq_phase phase, void *user)
     return cli_signals_caught();
 }
 
-static bool describe(run *r, tq_job *job, char *why, size_t size)
+/* What the job does: it says so itself. */
+static tq_status describe_job(run *r, tq_job *job, tq_error *error)
 {
     const cli_options *options = r->options;
-    job->name = options->job->name;
+    if (options->plugin != NULL) {
+        tq_process process = {r->rank, tq_cluster_size(r->cluster), tq_cluster_threads(r->cluster)};
+        const jobs_run_settings *settings = options->settings;
+        tq_status status = cli_plugin_load(&r->plugin, options->plugin, error);
+        return status != TQ_OK ? status : cli_plugin_describe(&r->plugin, &settings->set, &process, job, error);
+    }
+    job->user = &r->context;
+    if (!options->job->describe(job, options->settings, error->message, sizeof error->message))
+        error->status = TQ_E_USAGE;
+    return error->status;
+}
+
+/* And what the command is asked for: a plug-in has no say in that. */
+static tq_status describe(run *r, tq_job *job, tq_error *error)
+{
+    const cli_options *options = r->options;
+    if (describe_job(r, job, error) != TQ_OK)
+        return error->status;
+    job->abi = TQ_JOB_ABI;
+    job->name = options->plugin != NULL ? cli_plugin_name(options->plugin) : options->job->name;
     job->inputs = options->inputs;
     job->n_inputs = options->n_inputs;
     job->recursive = options->recursive;
@@ -93,9 +119,10 @@ static bool describe(run *r, tq_job *job, char *why, size_t size)
     job->spill_bytes = options->spill_bytes;
     job->spill_compression = (tq_compression)options->spill_compression;
     job->interval_s = options->interval_s;
+    job->progress = NULL;
     job->on_snapshot = on_snapshot;
-    job->user = r;
-    return options->job->describe(job, options->settings, why, size);
+    job->progress_user = r;
+    return TQ_OK;
 }
 
 /* ---- The way of the result to the terminal ----------------------------------------------------------------------- */
@@ -147,12 +174,58 @@ static bool is_output_gone(const cli_options *options)
 
 /* ---- From submitting to the end ---------------------------------------------------------------------------------- */
 
-static void wait_for(tq_future *future, bool is_rank_0)
+/* "tequio: job.so has not returned from byte 4096 of notes.txt on rank 1" */
+static void say_stuck(const run *r, const tq_future *future)
+{
+    tq_progress progress;
+    const tq_still *still = &progress.still;
+    const char *name = cli_plugin_name(r->options->plugin);
+    if (tq_job_progress(future, &progress) != TQ_OK || still->rank < 0)
+        return;
+    if (still->phase == TQ_PHASE_MAP)
+        cli_print_line(STDERR_FILENO, "tequio: %s has not returned from byte %llu of %s on rank %d", name,
+                       (unsigned long long)still->offset, still->file, still->rank);
+    else
+        cli_print_line(STDERR_FILENO, "tequio: %s has not returned from reducing partition %llu on rank %d", name,
+                       (unsigned long long)still->offset, still->rank);
+}
+
+/* On rank 0, of a plug-in: how long the job has been ending. Says so once. */
+static double ending_s(const run *r, const tq_future *future, double began_s, tq_error *error)
+{
+    if (r->options->plugin == NULL || r->rank != 0 || tq_job_error(future, error) != TQ_E_AGAIN ||
+        error->status == TQ_OK)
+        return 0;
+    double after_s = began_s + look_s;
+    if (began_s < say_stuck_s && after_s >= say_stuck_s)
+        say_stuck(r, future);
+    return after_s;
+}
+
+/* Wait until the job is done, and cancel it if a signal comes. False: the plug-in keeps it from ending, for the reason in
+ * error. */
+static bool wait_for(const run *r, tq_future *future, tq_error *error)
 {
     bool asked = false;
-    while (tq_future_wait(future, is_rank_0 ? look_s : look_other_s) == TQ_E_TIMEOUT)
+    double waited_s = 0;
+    while (tq_future_wait(future, r->rank == 0 ? look_s : look_other_s) == TQ_E_TIMEOUT) {
         if (!asked && cli_signals_caught())
             asked = tq_future_cancel(future);
+        waited_s = ending_s(r, future, waited_s, error);
+        if (waited_s > give_up_s)
+            return false;
+    }
+    return true;
+}
+
+/* The job's worker cannot be stopped, so the process goes with it. mpirun ends the other ranks. */
+static _Noreturn void give_up(run *r, const tq_error *error)
+{
+    cli_progress_freeze(r->progress);
+    say(r, error);
+    if (r->launched)
+        cli_link_send_end((int)error->status);
+    _exit((int)error->status);
 }
 
 static void write_stats(const run *r, const tq_future *future, tq_error *error)
@@ -186,12 +259,10 @@ static void say_skew(const run *r, const tq_future *future)
 static void run_job(run *r, tq_error *error)
 {
     tq_job job = TQ_JOB_INIT;
-    if (!describe(r, &job, error->message, sizeof error->message)) {
-        error->status = TQ_E_USAGE;
-        return;
-    }
-    tq_future *future = tq_submit(r->cluster, &job);
-    wait_for(future, r->rank == 0);
+    tq_future *future =
+        describe(r, &job, error) == TQ_OK ? tq_submit(r->cluster, &job) : tq_submit_failure(r->cluster, error);
+    if (!wait_for(r, future, error))
+        give_up(r, error);
     tq_status status = tq_future_status(future);
     tq_job_error(future, error);
     if (error->status != status) /* there is no more to know: a future without memory, say */
@@ -200,6 +271,7 @@ static void run_job(run *r, tq_error *error)
     if (error->status == TQ_OK)
         say_skew(r, future);
     tq_future_release(future); /* no callback runs after this */
+    cli_plugin_end(&r->plugin);
 }
 
 /* What a signal's handler says when it must end the process by itself. */
@@ -217,6 +289,10 @@ static tq_status prepare(run *r, tq_error *error)
     bool many = cli_world_is_launched();
     if (r->options->threads != OPTION_AUTO)
         cluster_options.threads = (int)r->options->threads;
+    if (r->options->plugin != NULL) {
+        cluster_options.worker_init = cli_crash_begin_worker;
+        cluster_options.worker_exit = cli_crash_end_worker;
+    }
     if (r->launched && r->rank == 0)
         cli_link_take_files();
     if (!many)
@@ -228,6 +304,8 @@ static tq_status prepare(run *r, tq_error *error)
         cli_signals_install(last_words(r));
         signal(SIGPIPE, SIG_IGN);
     }
+    if (error->status == TQ_OK && r->options->plugin != NULL)
+        cli_crash_catch(cli_plugin_name(r->options->plugin), tq_cluster_rank(r->cluster));
     return error->status;
 }
 
@@ -256,6 +334,7 @@ int cli_run(const cli_options *options)
      * another code makes it kill the rest and wait for that, which takes a second or two. */
     int exit_status = r.launched ? TQ_OK : status;
     cli_signals_settle(exit_status);
+    cli_crash_settle();
     if (r.rank == 0 && status != TQ_OK && status != CLI_STATUS_PIPE)
         say(&r, &error);
     if (r.rank == 0 && r.launched)

@@ -57,6 +57,13 @@ static json_t *option_of(const option_row *row, const void *base)
     case OPTION_SECONDS: return json_real(*(const double *)value);
     case OPTION_CHOICE: return json_string(cli_value_text(row, base, text, sizeof text));
     case OPTION_STRING: return *(const char *const *)value != NULL ? text_of(*(const char *const *)value) : json_null();
+    case OPTION_LIST: {
+        const option_list *list = value;
+        json_t *items = json_array();
+        for (size_t i = 0; i < list->n; i++)
+            json_array_append_new(items, text_of(list->items[i]));
+        return items;
+    }
     case OPTION_COUNT: {
         int64_t count = *(const int64_t *)value;
         bool is_given = count > 0 || (count == 0 && row->least == 0);
@@ -77,6 +84,8 @@ static json_t *options_of(const cli_options *options, int ranks)
             rows[i].offset != offsetof(cli_options, hostfile))
             json_object_set_new(object, rows[i].name, option_of(&rows[i], options));
     json_object_set_new(object, "ranks", json_integer(ranks));
+    if (options->plugin != NULL)
+        json_object_set_new(object, "plugin", text_of(options->plugin));
     for (size_t i = 0; i < options->job->n_rows; i++)
         json_object_set_new(object, options->job->rows[i].name, option_of(&options->job->rows[i], options->settings));
     return object;

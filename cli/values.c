@@ -115,6 +115,22 @@ static bool store_flag(bool *value, const char *text, const char *spelled, char 
     return false;
 }
 
+static bool store_item(option_list *list, const char *text, const char *spelled, char *why, size_t size)
+{
+    if (text[0] == '=' || strchr(text, '=') == NULL) {
+        snprintf(why, size, "%s takes NAME=VALUE, not '%s'", spelled, text);
+        return false;
+    }
+    const char **items = realloc(list->items, (list->n + 1) * sizeof *items);
+    if (items == NULL) {
+        snprintf(why, size, "out of memory");
+        return false;
+    }
+    list->items = items;
+    list->items[list->n++] = text;
+    return true;
+}
+
 bool cli_value_store(const option_row *row, void *base, const char *text, const char *spelled, char *why, size_t size)
 {
     void *value = cli_value_at(row, base);
@@ -129,6 +145,7 @@ bool cli_value_store(const option_row *row, void *base, const char *text, const 
     case OPTION_SECONDS: return store_seconds(row, value, text, spelled, why, size);
     case OPTION_CHOICE: return store_choice(row, value, text, spelled, why, size);
     case OPTION_STRING: *(const char **)value = text; return true;
+    case OPTION_LIST: return store_item(value, text, spelled, why, size);
     }
     return false;
 }
@@ -152,6 +169,11 @@ const char *cli_value_text(const option_row *row, const void *base, char *text, 
     case OPTION_STRING: {
         const char *string = *(const char *const *)value;
         snprintf(text, size, "%s", string != NULL ? string : "");
+        break;
+    }
+    case OPTION_LIST: { /* the last one counts, as with the others */
+        const option_list *list = value;
+        snprintf(text, size, "%s", list->n > 0 ? list->items[list->n - 1] : "");
         break;
     }
     case OPTION_COUNT: {

@@ -7,7 +7,7 @@
 
 /* Parse text and store it in base + row->offset. spelled is how the user wrote the option ("-t", "TEQUIO_THREADS"), for
  * the message: on failure, false is returned, nothing is stored, and why (size bytes) says what is wrong. A flag takes
- * 1, yes, true, 0, no, false. A string is not copied: text must live as long as base. */
+ * 1, yes, true, 0, no, false. A string, or an item of a list, is not copied: text must live as long as base. */
 bool cli_value_store(const option_row *row, void *base, const char *text, const char *spelled, char *why, size_t size);
 
 /* The inverse, for a command line that parses to the same value. Returns text (size bytes). */

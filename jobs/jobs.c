@@ -3,6 +3,7 @@
 
 static const jobs_entry *const all[] = {
     &jobs_wordcount,
+    &jobs_run,
 };
 
 const jobs_entry *jobs_at(size_t index)

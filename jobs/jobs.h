@@ -16,6 +16,7 @@ typedef struct jobs_context {
 typedef struct jobs_entry {
     const char *name;
     const char *summary; /* for --help, within one line */
+    const char *operand; /* of a job that is in a file: what stands in front of the inputs; NULL for others */
 
     /* The job's own options, and the size of the struct that their offsets mean. None of the names may be an option of
      * the command or, with another type, of another job. */
@@ -23,7 +24,8 @@ typedef struct jobs_entry {
     size_t n_rows;
     size_t settings_bytes;
 
-    /* Fill in what the job is: records, map, values, combining, reducing, names of the columns. Input, order, output
+    /* NULL with an operand: the command loads that file, and lets it describe the job (tequio/plugin.h).
+     * Fill in what the job is: records, map, values, combining, reducing, names of the columns. Input, order, output
      * and limits are the command's. False if the settings contradict each other; why (size bytes) then says so in a
      * line. */
     bool (*describe)(tq_job *job, const void *settings, char *why, size_t size);
@@ -35,6 +37,11 @@ const jobs_entry *jobs_at(size_t index);
 /* The job of that name, NULL if there is none. */
 const jobs_entry *jobs_find(const char *name);
 
-extern const jobs_entry jobs_wordcount;
+/* Of the job run. */
+typedef struct jobs_run_settings {
+    option_list set;
+} jobs_run_settings;
+
+extern const jobs_entry jobs_wordcount, jobs_run;
 
 #endif

@@ -13,8 +13,14 @@ typedef enum option_type {
     OPTION_SIZE,    /* uint64_t bytes, at least `least`: 4096, 64k, 2M, 1G */
     OPTION_SECONDS, /* double, more than 0, at most `most` */
     OPTION_STRING,  /* const char *, not empty */
-    OPTION_CHOICE   /* int: the place, from 0, of the word in `argument`, where | stands between the words */
+    OPTION_CHOICE,  /* int: the place, from 0, of the word in `argument`, where | stands between the words */
+    OPTION_LIST     /* option_list: each NAME=VALUE that was given, in order */
 } option_type;
+
+typedef struct option_list {
+    const char **items; /* made by realloc */
+    size_t n;
+} option_list;
 
 #define OPTION_AUTO (-1)
 

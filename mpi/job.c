@@ -242,6 +242,16 @@ static void stop_workers(tqi_job *job)
     pthread_mutex_unlock(&job->lock);
 }
 
+/* Workers look up from their work soon, but not from the job's own code: that one of them stands still there is worth a
+ * report. */
+static void await_workers(tqi_job *job)
+{
+    for (int i = 0; i < job->n_works; i++)
+        while (job->works[i]->used && tq_future_wait(job->works[i]->future, REPORT_EVERY_S) == TQ_E_TIMEOUT)
+            send_report(job);
+    tqi_work_abandon(job);
+}
+
 /* All ranks know that the job is ending: learn why, and stop the workers here. One that does not return from the job's own
  * code keeps its rank, and then all of them, from ending it; so whoever waits for the job can ask for the reason before. */
 static tq_status end_early(tqi_job *job, const tqi_outcome *outcome)
@@ -254,7 +264,7 @@ static tq_status end_early(tqi_job *job, const tqi_outcome *outcome)
     pthread_mutex_lock(&job->lock);
     job->ending = job->error;
     pthread_mutex_unlock(&job->lock);
-    tqi_work_abandon(job);
+    await_workers(job);
     return job->error.status;
 }
 
@@ -331,8 +341,8 @@ static tq_status check_description(tqi_job *job, tq_error *error)
         *error = job->not_runnable;
         return error->status;
     }
-    const char *reason = tqi_description_wrong(&job->description);
-    return reason ? tqi_fail(error, TQ_E_USAGE, "%s", reason) : TQ_OK;
+    const char *reason = tqi_description_wrong(&job->description), *name = job->description.name;
+    return reason ? tqi_fail(error, TQ_E_USAGE, "%s: %s", name ? name : "job", reason) : TQ_OK;
 }
 
 static tq_status map_and_shuffle(tqi_job *job)

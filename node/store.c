@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { COPY_BLOCK = 1 << 20 };
-/* Bytes between two looks at the disk, and what is spared of it. */
+/* Most bytes between two looks at the disk, and what is spared of it. */
 static const uint64_t LOOK_EVERY = 64 << 20, MOST_SPARED = 1 << 30;
 enum { SPARED_SHARE = 32 };
 enum { MOST_STAGING = 4 << 20, LEAST_STAGING = 64 << 10, CHUNK_BYTES = 64 << 10 };
@@ -133,9 +133,9 @@ static tq_status reserve_disk(tqi_store *store, size_t size, tq_error *error)
     store->reserved += size;
     if (store->reserved < store->look_at || fstatvfs(store->spill, &info) != 0)
         return TQ_OK;
-    store->look_at = store->reserved + LOOK_EVERY;
     uint64_t all = (uint64_t)info.f_blocks * info.f_frsize, left = (uint64_t)info.f_bavail * info.f_frsize;
     uint64_t spared = all / SPARED_SHARE < MOST_SPARED ? all / SPARED_SHARE : MOST_SPARED;
+    store->look_at = store->reserved + (spared / 2 < LOOK_EVERY ? spared / 2 : LOOK_EVERY);
     if (all == 0 || left >= spared) /* some file systems do not know */
         return TQ_OK;
     return tqi_fail_at(error, TQ_E_TMPDIR, store->tmpdir, store->spilled,

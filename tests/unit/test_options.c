@@ -16,6 +16,7 @@
 #include "cli/options.c"
 #include "cli/values.c"
 #include "jobs/jobs.c"
+#include "jobs/run.c"
 #include "jobs/wordcount.c"
 #include "jobs/words.c"
 
@@ -170,6 +171,55 @@ static void test_end_of_options(void **state)
     assert_string_equal(p.options.inputs[2], "-");
     assert_string_equal(p.options.inputs[3], "--");
     cli_options_free(&p.options);
+}
+
+/* A job in a file: its path becomes absolute, here and on the ranks' command line; its settings are kept in order. */
+static void test_run(void **state)
+{
+    (void)state;
+    char here[512], expected[600], line[1024] = "tequio";
+    const jobs_run_settings *settings;
+
+    assert_non_null(getcwd(here, sizeof here));
+    snprintf(expected, sizeof expected, "%s/sub/job.so", here);
+    parsed p = parse_line("tequio run --set a=1 ./sub/job.so x --set b= --set=a=2=3 -- --set");
+    assert_int_equal(p.status, TQ_OK);
+    assert_ptr_equal(p.options.job, &jobs_run);
+    assert_string_equal(p.options.plugin, expected);
+    assert_int_equal(p.options.n_inputs, 2);
+    assert_string_equal(p.options.inputs[0], "x");
+    assert_string_equal(p.options.inputs[1], "--set");
+    for (size_t i = 0; i < p.options.n_forward; i++) {
+        strcat(line, " ");
+        strcat(line, p.options.forward[i]);
+    }
+    cli_options_free(&p.options);
+    assert_non_null(strstr(line, expected));
+    p = parse_line(line);
+    assert_int_equal(p.status, TQ_OK);
+    settings = p.options.settings;
+    assert_int_equal(settings->set.n, 3);
+    assert_string_equal(settings->set.items[0], "a=1");
+    assert_string_equal(settings->set.items[1], "b=");
+    assert_string_equal(settings->set.items[2], "a=2=3");
+    assert_string_equal(p.options.plugin, expected);
+    cli_options_free(&p.options);
+
+    p = parse_line("tequio run /job.so");
+    assert_string_equal(p.options.plugin, "/job.so");
+    assert_string_equal(p.options.inputs[0], "-");
+    cli_options_free(&p.options);
+    p = parse_line("tequio run job.so --help");
+    assert_true(p.options.help && p.options.plugin != NULL);
+    cli_options_free(&p.options);
+    p = parse_line("tequio run --help");
+    assert_true(p.options.help && p.options.plugin == NULL);
+    cli_options_free(&p.options);
+    assert_refused("tequio run", "which job?");
+    assert_refused("tequio run -t 2", "tequio run ./job.so");
+    assert_refused("tequio run job.so --set a", "NAME=VALUE, not 'a'");
+    assert_refused("tequio run job.so --set =1", "NAME=VALUE, not '=1'");
+    assert_refused("tequio wordcount --set a=1", "option of the job run");
 }
 
 static void test_last_one_counts(void **state)
@@ -351,17 +401,12 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_presets),
-        cmocka_unit_test(test_all_options),
-        cmocka_unit_test(test_forwarded),
-        cmocka_unit_test(test_end_of_options),
-        cmocka_unit_test(test_last_one_counts),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_help_and_version),
-        cmocka_unit_test(test_help_text),
-        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_presets),     cmocka_unit_test(test_all_options),
+        cmocka_unit_test(test_forwarded),   cmocka_unit_test(test_end_of_options),
+        cmocka_unit_test(test_run),         cmocka_unit_test(test_last_one_counts),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_environment), cmocka_unit_test(test_help_and_version),
+        cmocka_unit_test(test_help_text),   cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -482,6 +482,7 @@ static const char *through(const char *text, cli_verdict *verdict)
 
     passed[0] = '\0';
     cli_banner *banner = cli_banner_create("hosts", collect, passed);
+    cli_banner_set_mpirun(banner, 817);
     while (*text) {
         size_t size = strcspn(text, "\n");
         cli_banner_line(banner, text, size);
@@ -571,6 +572,10 @@ static void test_banner_passes(void **state)
         through("[h:1] 3 more processes have sent help message help-mpi.txt / x\nmpirun: Forwarding signal 10 to job",
                 &v),
         "");
+    assert_string_equal(through("[h:00817] news\n[h:00817] *** Process received signal ***\na\n[h:00817] Signal: 11\n"
+                                "[h:00818] Signal: 6\n[h:00817] *** End of error message ***\n[h:00817] more",
+                                &v),
+                        "[h:00817] news|a|[h:00818] Signal: 6|[h:00817] more|");
     assert_int_equal(v.status, TQ_OK);
 }
 
