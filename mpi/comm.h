@@ -25,7 +25,7 @@ typedef enum tqi_tag {
     TQI_TAG_SHARE,       /* 0 -> rank: a tqi_share */
     TQI_TAG_CHUNK,       /* 0 -> rank: the bytes of a share that is a chunk */
     TQI_TAG_PROGRESS,    /* rank -> 0: a tqi_rank_progress */
-    TQI_TAG_TEXT,        /* rank -> 0: a piece of it; an empty one is the end */
+    TQI_TAG_TEXT,        /* rank -> 0: a packet of it; one that is not full is the last */
     TQI_TAG_STATEMENT,   /* rank -> parent: how it and the ranks below it see themselves in this phase */
     TQI_TAG_DECISION,    /* parent -> rank: what all do now */
     TQI_TAG_FAREWELL,    /* rank -> 0: the last message of a job */

@@ -48,6 +48,11 @@ typedef struct tqi_shares {
 
 enum { TQI_SPARES = 8, TQI_OUTPUTS = 4 };
 
+/* Bytes of text in a message, but for the last. (Tests have fewer, so that a short text makes several.) */
+#ifndef TQI_PACKET
+#define TQI_PACKET (1 << 20)
+#endif
+
 /* One task of the pool. The engine fills it, a worker runs it, the engine reaps it. */
 typedef struct tqi_work {
     tqi_job *job;
@@ -98,8 +103,11 @@ typedef struct tqi_writing {
     bool incoming_open;
     tqi_text incoming; /* rank 0: being received, or waiting for the writing task */
     MPI_Request receiving;
-    tqi_text sending; /* others: going out in pieces, */
-    size_t sent;      /* so much of it has been handed to MPI */
+    tqi_text text;    /* others: going into packets, */
+    size_t copied;    /* so much of it */
+    char *packets[2]; /* of TQI_PACKET bytes; NULL before the first use */
+    int packet;       /* the one that is being filled, if it is not being sent, */
+    size_t packed;    /* so far */
     bool sent_end;
     MPI_Request sends[2];
 } tqi_writing;

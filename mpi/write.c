@@ -1,7 +1,7 @@
 /* The write phase: rows become text in tasks of every rank, and the text goes in the order of the parts to rank 0,
  * which writes it: its own first, then rank 1's, and so on. Text is made only a few parts ahead of what has been taken,
- * so it takes no more memory than that. A rank sends without being asked; its messages wait until rank 0 gets to it,
- * and no more than two are under way.
+ * so it takes no more memory than that. A rank sends without being asked, in packets of a fixed size, so that many small
+ * texts make one message; they wait until rank 0 gets to it, and no more than two are under way.
  *
  * Rows that a rank keeps (TQ_OUTPUT_KEEP, TQ_OUTPUT_GATHER) are only counted. */
 #include "mpi/job.h"
@@ -10,8 +10,9 @@
 #include "common/error.h"
 #include "common/fault.h"
 #include <stdlib.h>
+#include <string.h>
 
-enum { SEND_BYTES = 1 << 20, TEXTS_MAX = 4 };
+enum { TEXTS_MAX = 4 };
 
 static bool makes_text(const tqi_job *job)
 {
@@ -214,49 +215,65 @@ static void settle_sends(tqi_job *job, bool *moved)
     }
 }
 
-static int free_send(const tqi_writing *writing)
+static bool are_sent(const tqi_writing *writing)
 {
-    return writing->sends[0] == MPI_REQUEST_NULL ? 0 : writing->sends[1] == MPI_REQUEST_NULL ? 1 : -1;
+    return writing->sends[0] == MPI_REQUEST_NULL && writing->sends[1] == MPI_REQUEST_NULL;
 }
 
-static void send_bytes(tqi_job *job, int slot, const char *bytes, size_t size)
+/* Texts, as they are made, into the packet at hand. Returns whether it may be sent: it is full, or the last. */
+static bool fill_packet(tqi_job *job, tq_error *error)
 {
-    tq_error error;
-    int code = MPI_Isend(bytes, (int)size, MPI_BYTE, 0, TQI_TAG_TEXT, job->comm->control, &job->writing.sends[slot]);
+    tqi_writing *writing = &job->writing;
+    char **packet = &writing->packets[writing->packet];
 
-    tqi_bells_ring(job->bells, 0);
-    if (tqi_mpi_check(code, "MPI_Isend", &error))
-        tqi_job_fail(job, &error);
+    if (!*packet)
+        *packet = tqi_budget_force(&job->budget, TQI_PACKET);
+    if (!*packet) {
+        tqi_fail_memory(error, TQI_PACKET, "the text of the rows");
+        return false;
+    }
+    while (writing->packed < TQI_PACKET) {
+        size_t left = writing->text.size - writing->copied, room = TQI_PACKET - writing->packed;
+        size_t part = left < room ? left : room;
+
+        if (part > 0)
+            memcpy(*packet + writing->packed, writing->text.data + writing->copied, part);
+        writing->packed += part;
+        writing->copied += part;
+        if (writing->copied < writing->text.size)
+            continue;
+        tqi_work_reuse_text(job, &writing->text);
+        writing->copied = 0;
+        if (writing->taken == job->n_parts)
+            return true;
+        if (!next_text(job, &writing->text))
+            return false;
+    }
+    return true;
 }
 
-/* Send the text at hand in pieces; take the next one when all of its pieces have gone; at the very end an empty
- * message. */
+/* Rank 0 knows the last packet by its size, so it may be empty. */
 static void send_text(tqi_job *job, bool *moved)
 {
     tqi_writing *writing = &job->writing;
-    int slot;
+    tq_error error;
 
+    tqi_error_clear(&error);
     settle_sends(job, moved);
-    while ((slot = free_send(writing)) >= 0 && !writing->sent_end && !job->error.status) {
-        if (writing->sent < writing->sending.size) {
-            size_t left = writing->sending.size - writing->sent, size = left < SEND_BYTES ? left : SEND_BYTES;
+    while (writing->sends[writing->packet] == MPI_REQUEST_NULL && !writing->sent_end && !job->error.status &&
+           fill_packet(job, &error)) {
+        int code = MPI_Isend(writing->packets[writing->packet], (int)writing->packed, MPI_BYTE, 0, TQI_TAG_TEXT,
+                             job->comm->control, &writing->sends[writing->packet]);
 
-            send_bytes(job, slot, writing->sending.data + writing->sent, size);
-            writing->sent += size;
-        } else if (writing->sends[0] != MPI_REQUEST_NULL || writing->sends[1] != MPI_REQUEST_NULL) {
-            return; /* pieces of this text are still being read from its memory */
-        } else {
-            tqi_text_free(&writing->sending);
-            writing->sent = 0;
-            if (writing->taken == job->n_parts) {
-                send_bytes(job, slot, NULL, 0);
-                writing->sent_end = true;
-            } else if (!next_text(job, &writing->sending)) {
-                return;
-            }
-        }
+        tqi_bells_ring(job->bells, 0);
+        tqi_mpi_check(code, "MPI_Isend", &error);
+        writing->sent_end = writing->packed < TQI_PACKET;
+        writing->packet = !writing->packet;
+        writing->packed = 0;
         *moved = true;
     }
+    if (error.status)
+        tqi_job_fail(job, &error);
 }
 
 /* ---- Rank 0: receiving and writing ---- */
@@ -303,14 +320,13 @@ static tq_status receive_text(tqi_job *job, bool *moved, tq_error *error)
         return TQ_OK;
     *moved = true;
     writing->incoming_open = false;
-    if (writing->incoming.size == 0) { /* this rank has sent everything */
-        tqi_text_free(&writing->incoming);
-        writing->turn++;
-    } else {
+    writing->turn += writing->incoming.size < TQI_PACKET;
+    if (writing->incoming.size > 0)
         writing->outputs[writing->n_outputs++] = writing->incoming;
-        writing->incoming = (tqi_text){0};
-        start_output(job);
-    }
+    else
+        tqi_text_free(&writing->incoming);
+    writing->incoming = (tqi_text){0};
+    start_output(job);
     return TQ_OK;
 }
 
@@ -365,7 +381,7 @@ bool tqi_write_step(tqi_job *job, tqi_vote *vote)
         vote->busy = writing->taken < job->n_parts || job->works_used > 0 ||
                      (job->comm->size > 1 && writing->turn < job->comm->size);
     else
-        vote->busy = !writing->sent_end || free_send(writing) != 0 || writing->sends[1] != MPI_REQUEST_NULL;
+        vote->busy = !writing->sent_end || !are_sent(writing);
     return moved;
 }
 
@@ -381,5 +397,8 @@ void tqi_write_abandon(tqi_job *job)
     if (writing->receiving != MPI_REQUEST_NULL)
         tqi_comm_await(job->comm, &writing->receiving, "MPI_Imrecv", &ignored);
     tqi_text_free(&writing->incoming);
-    tqi_text_free(&writing->sending);
+    tqi_text_free(&writing->text);
+    for (int i = 0; i < 2; i++)
+        tqi_budget_free(&job->budget, writing->packets[i], TQI_PACKET);
+    writing->packets[0] = writing->packets[1] = NULL;
 }
