@@ -98,32 +98,32 @@ WRAP(TQS_TREE, tqi_comm_agree, (const tqi_comm *comm, tq_error *error), comm, er
 WRAP(TQS_BROADCAST, tqi_comm_broadcast, (const tqi_comm *comm, int root, char **bytes, size_t *size, tq_error *error),
      comm, root, bytes, size, error)
 
-/* ---- The phases of rank 0: each begins with a function that no other calls, wrapped likewise ---- */
+/* ---- The phases of rank 0: each begins with a function that no other calls first, wrapped likewise ---- */
 
-enum { PLAN, MAP, REDUCE, ORDER, WRITE, END, PHASES };
+enum { PLAN, MAP, RANGES, REDUCE, WRITE, END, PHASES };
 
-static const char *const phases[PHASES] = {"plan", "map", "reduce", "order", "write", "end"};
+static const char *const phases[PHASES] = {"plan", "map", "ranges", "reduce", "write", "end"};
 static double began[PHASES];
 
 static void begin(const tqi_comm *comm, int phase)
 {
-    if (comm->rank == 0)
+    if (comm->rank == 0 && began[phase] <= 0)
         began[phase] = MPI_Wtime();
 }
 
-#define BEGINS(phase, name)                                                                                            \
-    tq_status __real_##name(tqi_job *job, tq_error *error);                                                            \
-    tq_status __wrap_##name(tqi_job *job, tq_error *error);                                                            \
-    tq_status __wrap_##name(tqi_job *job, tq_error *error)                                                             \
+#define BEGINS(phase, type, name, parameters, ...)                                                                     \
+    type __real_##name parameters;                                                                                     \
+    type __wrap_##name parameters;                                                                                     \
+    type __wrap_##name parameters                                                                                      \
     {                                                                                                                  \
         begin(job->comm, phase);                                                                                       \
-        return __real_##name(job, error);                                                                              \
+        return __real_##name(__VA_ARGS__);                                                                             \
     }
 
-BEGINS(MAP, tqi_map_start)
-BEGINS(REDUCE, tqi_reduce_start)
-BEGINS(ORDER, tqi_order_start)
-BEGINS(WRITE, tqi_write_start)
+BEGINS(MAP, tq_status, tqi_map_start, (tqi_job * job, tq_error *error), job, error)
+BEGINS(RANGES, tq_status, tqi_reduce_start, (tqi_job * job, tq_error *error), job, error)
+BEGINS(REDUCE, bool, tqi_reduce_step, (tqi_job * job, tqi_vote *vote), job, vote)
+BEGINS(WRITE, tq_status, tqi_write_start, (tqi_job * job, tq_error *error), job, error)
 
 void __real_tqi_job_run(tqi_job *job);
 void __wrap_tqi_job_run(tqi_job *job);
@@ -149,8 +149,6 @@ static void report_phases(FILE *to)
 
     fprintf(to, "kind phases total %.9f", until - began[PLAN]);
     for (int p = PHASES - 1; p >= 0; p--) {
-        if (p > PLAN && began[p] <= 0) /* nothing was ordered */
-            continue;
         fprintf(to, " %s %.9f", phases[p], until - began[p]);
         until = began[p];
     }

@@ -19,18 +19,18 @@ ROOT = HERE.parent.parent
 # LogGP: seconds of latency, seconds a message costs its sender and its receiver, seconds a byte.
 NETWORKS = {"fast": (1e-6, 0.5e-6, 0.1e-9), "slow": (25e-6, 5e-6, 8e-9)}
 SPLITS, SPLIT_BYTES, SPLIT_US, SPREAD = 32, 4096, 1000, 20  # of a rank; the time one takes, and its spread in percent
-KEYS, WORD = 320, 8  # different keys a rank adds, bytes of a word and the space behind it
+KEYS = 960  # different ones that a rank adds: enough for a sample to have some for each range
+WORD = 8  # bytes, with the space behind it
 
 # What the code does, and the simulated machine.
 SLACK, FIRST_REST, LONGEST_REST = 60e-6, 20e-6, 4e-3  # shim.h: SLACK_NS; mpi/comm.c
-CHILDREN, SMALL = 64, 4096  # of a rank in the flat tree, bytes that go through it at once
+CHILDREN = 64  # of a rank in the flat tree
 PARTS, PAGE = 4, 24  # of a rank at least; bytes of a header
-RANGES, MOST_RANGES, SAMPLES = 8, 4096, 32  # mpi/order.c: of a worker, of all; node/order.c: of a range
+RANGES, MOST_RANGES, SAMPLED = 8, 4096, 16  # mpi/order.c: of a worker, of all; node/order.c: of a sampled row, one in
 
 WRAPPED = ("tqi_comm_sum", "tqi_comm_max", "tqi_comm_sum_before", "tqi_comm_agree", "tqi_comm_broadcast",
-           "tqi_job_run", "tqi_map_start", "tqi_reduce_start", "tqi_order_start", "tqi_write_start",
+           "tqi_job_run", "tqi_map_start", "tqi_reduce_start", "tqi_reduce_step", "tqi_write_start",
            "tqi_pulse_finish")  # by meter.c
-PHASES = ("plan", "map", "reduce", "order", "write", "end")
 
 
 def build(folder):
@@ -154,18 +154,20 @@ class Model:
     def hop(self, wait=0.0):
         return self.latency + self.o + noticed(wait)
 
-    def half_tree(self, wait=0.0, size=0):
-        """Up, or down: all levels, and at those above the last the slowest of the inner ranks."""
-        slowest = 2 * self.inner / (self.inner + 1) * noticed(wait) if self.inner else 0
-        return ((self.children + self.inner) * self.o + self.levels * (self.latency + self.o) + noticed(wait)
-                + (self.levels - 1) * slowest + self.levels * self.children * size * self.per_byte)
+    def half_tree(self):
+        """Up, or down."""
+        return (self.children + self.inner) * self.o + self.levels * self.hop()
 
-    def tree(self, size=0):
-        up = self.half_tree()
-        return up + self.half_tree(up, size)
+    def tree(self):
+        return 2 * self.half_tree()
 
-    def linear(self, size=0):
+    def scatter(self, size):
         busy = self.others * (self.o + size * self.per_byte)
+        return busy + self.hop(busy)
+
+    def gather(self, size=0):
+        """The senders pay for the bytes, all at the same time: docs/scaling.md says what that leaves out."""
+        busy = self.others * self.o + size * self.per_byte
         return busy + self.hop(busy)
 
     def everybody(self, messages, size=0):
@@ -198,29 +200,30 @@ def predict(name, ranks, order):
     page_bytes = keys * (WORD + 1) + PAGE * pages
     ranges = min(RANGES * ranks, MOST_RANGES) // ranks + 1
     row_peers = model.others * (1 - math.exp(-KEYS / ranks))  # ranks that get rows from one, in order
-    row_bytes = KEYS * (WORD + 1) + PAGE * row_peers
-    samples = min(SAMPLES * ranges, KEYS // 16) * (WORD + 1) + PAGE
+    row_pages = ranges * ranks * (1 - math.exp(-KEYS / (ranges * ranks)))
+    row_bytes = KEYS * (WORD + 1) + PAGE * row_pages
+    samples = KEYS / PARTS / SAMPLED * (WORD + 1) + PAGE
     splitters = ranges * ranks * (WORD + 1)
-    tree, decision = model.tree(), model.tree()
-    told = model.half_tree()  # rank 0 waits in a round until all know of it
+    tree = decision = model.tree()
+    # Rank 0 begins a round when it decides on it, and waits until all know of it.
+    counts = model.half_tree() + model.everybody(model.others)
     data = model.everybody(model.others, page_bytes)
-    counts = told + model.everybody(model.others)
-    numbers = -(-8 * ranks // SMALL) * model.tree(min(8 * ranks, SMALL))  # a row count of each rank
-    texts = 1 + (ranges if order != "none" else PARTS)  # of a rank, with the end
-    row_round = counts + model.everybody(row_peers, row_bytes)
+    row_data = model.everybody(row_peers, row_bytes)
     phases = {
-        "plan": 7 * tree + model.linear(16),
+        "plan": 7 * tree + model.scatter(16),
         "map": 2 * tree + model.mapping() + 2 * decision + counts + data,
-        "reduce": 5 * tree + decision,
-        "order": 8 * tree + 2 * decision + row_round + model.linear(4) + model.linear(samples)
-        + model.binomial(splitters),
-        "write": 9 * tree + numbers + decision + texts * model.others * model.o,
-        "end": 2 * tree + 2 * model.linear() + model.linear(250),
+        "ranges": 9 * tree + decision + model.gather(4) + model.gather(samples) + model.binomial(splitters),
+        "reduce": 5 * tree + 2 * decision + counts + row_data,
+        "write": 10 * tree + decision + model.gather(),
+        "end": 2 * tree + 2 * model.gather(4) + model.gather(250),
     }
+    rounds = (data, row_data)
     if order == "none":
-        phases["order"] = 0
+        phases |= {"ranges": 3 * tree, "reduce": 4 * tree + decision}
+        rounds = (data,)
     requests = (len(shares(SPLITS * ranks, ranks)[1]) + ranks) * model.others / ranks
-    return {"total": sum(phases.values()), **phases, "tree": tree, "counts": counts, "data": data}, {
+    return {"total": sum(phases.values()), **phases, "tree": tree, "counts": counts,
+            "data": sum(rounds) / len(rounds)}, {
         "requests": requests, "flushed": keys * ranks, "shuffle_bytes": page_bytes * ranks}
 
 
@@ -229,13 +232,14 @@ def mean(found, kind):
 
 
 def show(name, ranks, found, order):
+    """Prints what is known of a run; returns its line of the table."""
     times, numbers = predict(name, ranks, order)
     seen = {**found, **found["phases"], **{kind: mean(found, kind) for kind in ("tree", "counts", "data")},
             "requests": found["request"]["messages"]}
     print(f"{name} {ranks}: {found['rounds']:.0f} rounds, {found['tree']['calls']:.0f} trees, the longest "
           f"{found['tree']['longest_s'] * 1e3:.2f} ms")
     for what, value in times.items():
-        print(f"    {what:14} predicted {value * 1e3:10.2f} ms  simulated {seen.get(what, 0) * 1e3:10.2f} ms")
+        print(f"    {what:14} predicted {value * 1e3:10.2f} ms  simulated {seen[what] * 1e3:10.2f} ms")
     for what, value in numbers.items():
         print(f"    {what:14} predicted {value:13.0f}  simulated {seen[what]:13.0f}")
     for kind in ("up", "down", "statement", "decision", "bcast", "gather", "gatherv", "scatter", "counts", "data",
@@ -246,6 +250,9 @@ def show(name, ranks, found, order):
                 f"at most {found[kind]['latest_s'] * 1e3:.3f}") if found[kind]["noticed"] else ""
         print(f"    {kind:14} messages {found[kind]['messages']:10.0f}  bytes {found[kind]['bytes']:12.0f}{late}")
     sys.stdout.flush()
+    digits = {what: 1 if value > 2e-3 else 2 for what, value in times.items()}
+    return [f"{name} {ranks}"] + [f"{value * 1e3:.{digits[what]}f} / {seen[what] * 1e3:.{digits[what]}f}"
+                                  for what, value in times.items()]
 
 
 def main():
@@ -259,6 +266,7 @@ def main():
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     build(arguments.folder)
+    lines = [["", *predict("fast", 16, arguments.order)[0]], ["---"] * 11]
     for name in arguments.networks.split(","):
         for ranks in map(int, arguments.ranks.split(",")):
             result = simulate(arguments.folder, name, ranks, arguments)
@@ -266,7 +274,10 @@ def main():
                 print(f"{name} {ranks}: not in {arguments.limit:.0f} s")
                 continue
             check(arguments.folder, ranks, result[1], arguments.order)
-            show(name, ranks, result[0], arguments.order)
+            lines.append(show(name, ranks, result[0], arguments.order))
+    print("\npredicted / simulated, ms")
+    for line in lines:
+        print("| " + " | ".join(line) + " |")
 
 
 main()
