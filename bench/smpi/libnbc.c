@@ -10,7 +10,6 @@
 #include "bench/smpi/shim.h"
 
 #include "mpi/comm.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -369,34 +368,4 @@ int tqs_ialltoallv(const void *send, const int *counts, const int *places, MPI_D
             receive_from(of, place_in(receive, receive_type, receive_places[r]), receive_counts[r], receive_type, r);
     }
     return start(of, request);
-}
-
-/* ---- Rest ---- */
-
-int tqs_nanosleep(const struct timespec *time, struct timespec *left)
-{
-    struct timespec slept = {time->tv_sec, time->tv_nsec + SLACK_NS};
-
-    if (slept.tv_nsec >= 1000000000) {
-        slept.tv_nsec -= 1000000000;
-        slept.tv_sec++;
-    }
-    return smpi_nanosleep(&slept, left);
-}
-
-/* Nobody signals while an inline engine rests: it is alone in its job. */
-int tqs_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock, const struct timespec *until)
-{
-    struct timespec now, rest;
-
-    (void)condition;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    long long ns = (long long)(until->tv_sec - now.tv_sec) * 1000000000 + until->tv_nsec - now.tv_nsec;
-    if (ns > 0) {
-        rest = (struct timespec){ns / 1000000000, ns % 1000000000};
-        pthread_mutex_unlock(lock);
-        tqs_nanosleep(&rest, NULL);
-        pthread_mutex_lock(lock);
-    }
-    return ETIMEDOUT;
 }

@@ -3,6 +3,7 @@
 
 #include "mpi/job.h"
 #include <stdbool.h>
+#include <time.h>
 
 static const char *const names[TQS_KINDS] = {"tree",    "broadcast", "up",      "down",     "statement", "decision",
                                              "bcast",   "gather",    "gatherv", "scatter",  "counts",    "data",
@@ -139,6 +140,21 @@ tq_status __wrap_tqi_pulse_finish(tqi_pulse *pulse, tq_error *error)
 {
     begin(pulse->comm, END);
     return __real_tqi_pulse_finish(pulse, error);
+}
+
+/* ---- Rests ---- */
+
+/* A rank is the only one of its host, and its engine inline: nobody rings it while it sleeps. */
+bool __wrap_tqi_bells_sleep(tqi_bells *bells, unsigned us);
+bool __wrap_tqi_bells_sleep(tqi_bells *bells, unsigned us)
+{
+    uint32_t heard = bells->heard;
+    struct timespec time = {us / 1000000, us % 1000000 * 1000L + SLACK_NS};
+
+    if (atomic_load(&bells->own->rings) == heard)
+        smpi_nanosleep(&time, NULL);
+    bells->heard = atomic_load(&bells->own->rings);
+    return bells->heard != heard;
 }
 
 /* ---- The report ---- */

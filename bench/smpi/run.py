@@ -18,11 +18,12 @@ ROOT = HERE.parent.parent
 
 # LogGP: seconds of latency, seconds a message costs its sender and its receiver, seconds a byte.
 NETWORKS = {"fast": (1e-6, 0.5e-6, 0.1e-9), "slow": (25e-6, 5e-6, 8e-9)}
-SPLITS, SPLIT_BYTES, SPLIT_US, SPREAD = 32, 4096, 1000, 20  # of a rank; the time one takes, and its spread in percent
+SPLITS, SPLIT_BYTES, SPLIT_US, SPREAD = 32, 4096, 4000, 20  # of a rank; the time one takes, and its spread in percent
 KEYS = 960  # different ones that a rank adds: enough for a sample to have some for each range
 WORD = 8  # bytes, with the space behind it
 
 # What the code does, and the simulated machine.
+SHARE_PART, SPLIT_WORK = 16, 1 + SPLIT_BYTES / (16 << 10)  # mpi/schedule.h; node/inputs.c
 SLACK, FIRST_REST, LONGEST_REST = 60e-6, 20e-6, 4e-3  # shim.h: SLACK_NS; mpi/comm.c
 CHILDREN = 64  # of a rank in the flat tree
 PARTS, PAGE = 4, 24  # of a rank at least; bytes of a header
@@ -30,12 +31,12 @@ RANGES, MOST_RANGES, SAMPLED = 8, 4096, 16  # mpi/order.c: of a worker, of all; 
 
 WRAPPED = ("tqi_comm_sum", "tqi_comm_max", "tqi_comm_sum_before", "tqi_comm_agree", "tqi_comm_broadcast",
            "tqi_job_run", "tqi_map_start", "tqi_reduce_start", "tqi_reduce_step", "tqi_write_start",
-           "tqi_pulse_finish")  # by meter.c
+           "tqi_pulse_finish", "tqi_bells_sleep")  # by meter.c
 
 
 def build(folder):
     sources = [str(p) for d in ("common", "node", "mpi") for p in sorted((ROOT / d).glob("*.c"))]
-    sources += [str(ROOT / "jobs/wordcount.c")] + [str(p) for p in sorted(HERE.glob("*.c"))]
+    sources += [str(p) for p in sorted(HERE.glob("*.c"))]
     folders = [ROOT] + [ROOT / d / "include" for d in ("common", "node", "mpi")]
     subprocess.run(["smpicc", "-std=c17", "-O2", "-g", "-D_GNU_SOURCE", "-DSMPI_NO_OVERRIDE_MALLOC",
                     "-DTEQUIO_VERSION=\"simulated\"", *[f"-I{f}" for f in folders], "-include", str(HERE / "shim.h"),
@@ -121,13 +122,13 @@ def check(folder, ranks, output, order):
 
 
 def shares(splits, ranks):
-    """The first share, and those that rank 0 hands out on demand (mpi/schedule.c)."""
-    first = -(-splits // (8 * ranks))
-    left, sizes = splits - min(splits, ranks * first), []
+    """Sizes of the shares that rank 0 hands out on demand, after the first of each rank (mpi/schedule.c)."""
+    left, sizes = splits, []
     while left:
-        sizes.append(-(-left // (2 * ranks)))
-        left -= sizes[-1]
-    return first, sizes
+        work = int(left * SPLIT_WORK / SHARE_PART / ranks)
+        sizes.append(min(left, max(1, math.ceil(work / SPLIT_WORK))))
+        left -= sizes[-1] * (ranks if len(sizes) == 1 else 1)
+    return sizes[1:]
 
 
 def noticed(wait):
@@ -154,9 +155,9 @@ class Model:
     def hop(self, wait=0.0):
         return self.latency + self.o + noticed(wait)
 
-    def half_tree(self):
+    def half_tree(self, wait=0.0):
         """Up, or down."""
-        return (self.children + self.inner) * self.o + self.levels * self.hop()
+        return (self.children + self.inner) * self.o + self.levels * self.hop(wait)
 
     def tree(self):
         return 2 * self.half_tree()
@@ -178,17 +179,18 @@ class Model:
         return math.ceil(math.log2(self.ranks)) * (self.hop() + self.o + size * self.per_byte)
 
     def answer(self, count):
-        """Until a rank has its next share, of so many splits: rank 0 looks between two of its own."""
+        """Until rank 0, which looks between two of its own splits, has answered somebody who maps count splits meanwhile."""
         split, asking = SPLIT_US * 1e-6, 2 * self.o * self.ranks
-        asked = min(1, 1 / max(1e-9, count - asking / split))  # by how many of the ranks in a cycle of rank 0's
-        cycle = split + asked * asking
-        return min(cycle, cycle / 2 + 0.75 * asked * asking) + 2 * self.latency
+        in_a_cycle = 1 / (count - asking / split) if count > asking / split else 1
+        asked = min(1, in_a_cycle) * asking
+        cycle = split + asked
+        return min(cycle, cycle / 2 + 0.75 * asked) + 2 * self.latency
 
     def mapping(self):
         """All splits, the answers that ranks waited for, and half a split that the last rank is behind."""
         split = SPLIT_US * 1e-6
-        first, sizes = shares(SPLITS * self.ranks, self.ranks)
-        idle = sum(max(0, self.answer(count) - split) for count in sizes) / self.ranks
+        sizes = shares(SPLITS * self.ranks, self.ranks)
+        idle = sum(max(0, self.answer(count) - count * split) for count in sizes) / self.ranks
         return (SPLITS + 0.5) * split + idle + max(0, self.answer(1) - split)
 
 
@@ -205,15 +207,17 @@ def predict(name, ranks, order):
     samples = KEYS / PARTS / SAMPLED * (WORD + 1) + PAGE
     splitters = ranges * ranks * (WORD + 1)
     tree = decision = model.tree()
-    # Rank 0 begins a round when it decides on it, and waits until all know of it.
+    # Rank 0 begins a round when it decides on it, and waits until all know of it; of the first, those that were waiting
+    # for somebody's last split.
     counts = model.half_tree() + model.everybody(model.others)
+    last = SPLIT_US * 1e-6
     data = model.everybody(model.others, page_bytes)
     row_data = model.everybody(row_peers, row_bytes)
     phases = {
         "plan": 7 * tree + model.scatter(16),
-        "map": 2 * tree + model.mapping() + 2 * decision + counts + data,
+        "map": 2 * tree + model.mapping() + 2 * model.half_tree(last) + model.everybody(model.others) + data + decision,
         "ranges": 9 * tree + decision + model.gather(4) + model.gather(samples) + model.binomial(splitters),
-        "reduce": 5 * tree + 2 * decision + counts + row_data,
+        "reduce": 5 * tree + model.half_tree() + counts + row_data + decision,
         "write": 10 * tree + decision + model.gather(),
         "end": 2 * tree + 2 * model.gather(4) + model.gather(250),
     }
@@ -221,7 +225,7 @@ def predict(name, ranks, order):
     if order == "none":
         phases |= {"ranges": 3 * tree, "reduce": 4 * tree + decision}
         rounds = (data,)
-    requests = (len(shares(SPLITS * ranks, ranks)[1]) + ranks) * model.others / ranks
+    requests = (len(shares(SPLITS * ranks, ranks)) + ranks) * model.others / ranks
     return {"total": sum(phases.values()), **phases, "tree": tree, "counts": counts,
             "data": sum(rounds) / len(rounds)}, {
         "requests": requests, "flushed": keys * ranks, "shuffle_bytes": page_bytes * ranks}

@@ -1,22 +1,17 @@
 /* What stands between tequio and SimGrid's MPI: included in front of every source file (-include), so that the sources
  * are compiled as they are.
  *
- * Time: smpicc makes clock_gettime simulated; nanosleep and pthread_cond_timedwait, in which engines rest, are made
- * simulated here. As on Linux, a sleep takes longer than it should, by SLACK_NS.
+ * Time: smpicc makes clock_gettime and usleep simulated, and tqi_bells_sleep, in which engines rest, is replaced
+ * (meter.c). As on Linux, a sleep takes longer than it should, by SLACK_NS.
  * Collectives: SMPI's own non-blocking ones send from every rank to every other, whatever they are. Here they send
  * what Open MPI's libnbc sends (bench/smpi/libnbc.c), and everything is counted. */
 #ifndef TQS_SHIM_H
 #define TQS_SHIM_H
 
 #include <mpi.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 
 enum { SLACK_NS = 60000 };
-
-int tqs_nanosleep(const struct timespec *time, struct timespec *left);
-int tqs_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock, const struct timespec *until);
 
 int tqs_ibcast(void *bytes, int count, MPI_Datatype type, int root, MPI_Comm comm, MPI_Request *request);
 int tqs_igather(const void *mine, int count, MPI_Datatype type, void *all, int each, MPI_Datatype all_type, int root,
@@ -44,21 +39,18 @@ int tqs_mrecv(void *bytes, int count, MPI_Datatype type, tqs_message *message, M
  * how long after it was sent a message was noticed. */
 void tqs_report(FILE *to);
 
-#undef nanosleep
-#define nanosleep              tqs_nanosleep
-#define pthread_cond_timedwait tqs_cond_timedwait
-#define MPI_Ibcast             tqs_ibcast
-#define MPI_Igather            tqs_igather
-#define MPI_Igatherv           tqs_igatherv
-#define MPI_Iscatter           tqs_iscatter
-#define MPI_Ialltoall          tqs_ialltoall
-#define MPI_Ialltoallv         tqs_ialltoallv
-#define MPI_Test               tqs_test
-#define MPI_Isend              tqs_isend
-#define MPI_Iprobe             tqs_iprobe
-#define MPI_Message            tqs_message
-#define MPI_Improbe            tqs_improbe
-#define MPI_Imrecv             tqs_imrecv
-#define MPI_Mrecv              tqs_mrecv
+#define MPI_Ibcast     tqs_ibcast
+#define MPI_Igather    tqs_igather
+#define MPI_Igatherv   tqs_igatherv
+#define MPI_Iscatter   tqs_iscatter
+#define MPI_Ialltoall  tqs_ialltoall
+#define MPI_Ialltoallv tqs_ialltoallv
+#define MPI_Test       tqs_test
+#define MPI_Isend      tqs_isend
+#define MPI_Iprobe     tqs_iprobe
+#define MPI_Message    tqs_message
+#define MPI_Improbe    tqs_improbe
+#define MPI_Imrecv     tqs_imrecv
+#define MPI_Mrecv      tqs_mrecv
 
 #endif
