@@ -24,7 +24,7 @@ static const option_row table[] = {
     {"sort", 0, "key|none", OPTION_CHOICE, AT(sort), "key", "order of the rows, without --top", NULL, 0, 0},
     {"split-size", 0, "SIZE", OPTION_SIZE, AT(split_bytes), NULL, "bytes handed out at a time (by input)",
      "TEQUIO_SPLIT_SIZE", 1, 0},
-    {"round-bytes", 0, "SIZE", OPTION_SIZE, AT(round_bytes), NULL, "most bytes a rank sends at a time (8M)",
+    {"round-bytes", 0, "SIZE", OPTION_SIZE, AT(round_bytes), NULL, "most bytes a rank sends at a time (8M or 2M)",
      "TEQUIO_ROUND_BYTES", 1, 0},
     {"memory", 0, "SIZE", OPTION_SIZE, AT(memory_bytes), NULL, "most memory of a rank (half of the free / ranks)",
      "TEQUIO_MEMORY", 1, 0},

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* Large blocks are worth huge pages: their first touch is four times faster, and random access to them misses the TLB
- * less. */
+/* Large blocks are worth huge pages: their first touch is four times faster (in some virtual machines forty times), and
+ * random access to them misses the TLB less. */
 enum { HUGE_PAGE = 2 << 20 };
 
 bool tqi_budget_take(tqi_budget *budget, uint64_t bytes)
@@ -45,13 +45,22 @@ static void *advise(void *memory, size_t bytes)
     return memory;
 }
 
+static void *allocate(size_t bytes)
+{
+    size_t whole = (bytes + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+
+    if (bytes <= SIZE_MAX - HUGE_PAGE && whole > 0 && whole - bytes <= HUGE_PAGE / 2)
+        return advise(aligned_alloc(HUGE_PAGE, whole), whole);
+    return advise(malloc(bytes ? bytes : 1), bytes);
+}
+
 void *tqi_budget_alloc(tqi_budget *budget, size_t bytes)
 {
     void *memory;
 
     if (!tqi_budget_take(budget, bytes))
         return NULL;
-    memory = advise(malloc(bytes ? bytes : 1), bytes);
+    memory = allocate(bytes);
     if (!memory)
         tqi_budget_give(budget, bytes);
     return memory;
@@ -59,7 +68,7 @@ void *tqi_budget_alloc(tqi_budget *budget, size_t bytes)
 
 void *tqi_budget_force(tqi_budget *budget, size_t bytes)
 {
-    void *memory = advise(malloc(bytes ? bytes : 1), bytes);
+    void *memory = allocate(bytes);
 
     if (memory)
         tqi_budget_take_anyway(budget, bytes);

@@ -12,7 +12,8 @@
 /* One MPI call moves at most this much: counts are ints, and several versions break near 2 GiB. */
 enum { PIECE_BYTES = 256 << 20 };
 enum { FIRST_REST_US = 20, MOST_FIRST_REST_US = 500, LONGEST_REST_US = 4000, MOST_LONGEST_REST_US = 20000 };
-enum { LONGEST_REST_TILL_RUNG_US = 50000 }; /* reports go out as often, and nothing else depends on it */
+/* Nothing depends on it but reports, which many ranks send less often. */
+enum { LONGEST_REST_TILL_RUNG_US = 50000, MOST_LONGEST_REST_TILL_RUNG_US = 200000, RANKS_OF_LONGEST_REST = 16 };
 
 tq_status tqi_mpi_check(int code, const char *what, tq_error *error)
 {
@@ -42,7 +43,12 @@ unsigned tqi_comm_longest_rest_us(const tqi_comm *comm)
 
 unsigned tqi_comm_longest_rest_till_rung_us(const tqi_comm *comm)
 {
-    return comm->bells->all ? LONGEST_REST_TILL_RUNG_US : tqi_comm_longest_rest_us(comm);
+    unsigned longest = LONGEST_REST_TILL_RUNG_US / RANKS_OF_LONGEST_REST * (unsigned)comm->size;
+
+    if (!comm->bells->all)
+        return tqi_comm_longest_rest_us(comm);
+    return at_most(longest > LONGEST_REST_TILL_RUNG_US ? longest : LONGEST_REST_TILL_RUNG_US,
+                   MOST_LONGEST_REST_TILL_RUNG_US);
 }
 
 static void pause_at_most(const tqi_comm *comm, unsigned longest_us, unsigned *rest_us)
@@ -94,7 +100,8 @@ static tq_status poll_on(MPI_Comm comm, int tag, void *buffer, int size, int *fr
 
 tq_status tqi_comm_poll(const tqi_comm *comm, int tag, void *buffer, int size, int *from, tq_error *error)
 {
-    return poll_on(comm->control, tag, buffer, size, from, error);
+    *from = -1;
+    return comm->bells->looks ? poll_on(comm->control, tag, buffer, size, from, error) : TQ_OK;
 }
 
 static tq_status await_at_most(const tqi_comm *comm, unsigned longest_us, MPI_Request *request, const char *what,

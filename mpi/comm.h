@@ -74,7 +74,8 @@ unsigned tqi_comm_longest_rest_till_rung_us(const tqi_comm *comm);
 /* Sleep, and longer the next time, but not if rung: *rest_us is 0 at first. */
 void tqi_comm_pause(const tqi_comm *comm, unsigned *rest_us);
 
-/* Receive one small message of a tag on the control communicator, if there is one. *from is its rank or -1. */
+/* Receive one small message of a tag on the control communicator, if there is one, and bells->looks. *from is its rank or
+ * -1. */
 tq_status tqi_comm_poll(const tqi_comm *comm, int tag, void *buffer, int size, int *from, tq_error *error);
 
 /* Wait for a request: test, pause, test. */

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t DEFAULT_ROUND_BYTES = 8 << 20;
-
 static char *copy(const char *text, bool *failed)
 {
     char *made = text ? strdup(text) : NULL;
@@ -33,10 +31,6 @@ bool tqi_description_copy(tq_job *to, const tq_job *from)
     to->tmpdir = copy(tmpdir && tmpdir[0] ? tmpdir : "/tmp", &failed);
     to->key_name = copy(from->key_name ? from->key_name : "key", &failed);
     to->value_name = copy(from->value_name ? from->value_name : "value", &failed);
-    if (!to->round_bytes)
-        to->round_bytes = DEFAULT_ROUND_BYTES;
-    if (from->memory_bytes && to->round_bytes > from->memory_bytes / 32)
-        to->round_bytes = from->memory_bytes / 32 + 1;
     return inputs && !failed;
 }
 

@@ -18,12 +18,16 @@ struct shared_run {
 };
 
 tq_status tqi_exchange_init(tqi_exchange *exchange, const tqi_comm *comm, const tqi_spec *spec, tqi_store *store,
-                            uint32_t parts_per_rank, uint64_t round_bytes)
+                            tqi_round *round, uint32_t parts_per_rank, uint64_t round_bytes)
 {
     size_t n = (size_t)comm->size;
 
-    *exchange = (tqi_exchange){
-        .comm = comm, .spec = spec, .store = store, .parts_per_rank = parts_per_rank, .request = MPI_REQUEST_NULL};
+    *exchange = (tqi_exchange){.comm = comm,
+                               .spec = spec,
+                               .store = store,
+                               .round = round,
+                               .parts_per_rank = parts_per_rank,
+                               .request = MPI_REQUEST_NULL};
     if (n == 1)
         return TQ_OK;
     uint64_t share = round_bytes / (n - 1);
@@ -52,8 +56,6 @@ static void release(const tqi_exchange *exchange, struct shared_run *owner)
 
 void tqi_exchange_free(tqi_exchange *exchange)
 {
-    tqi_budget *budget = exchange->spec ? exchange->spec->budget : NULL;
-
     for (int r = 0; exchange->peers && r < exchange->comm->size; r++) {
         tqi_peer *peer = &exchange->peers[r];
 
@@ -68,9 +70,14 @@ void tqi_exchange_free(tqi_exchange *exchange)
     }
     free(exchange->peers);
     free(exchange->send_counts);
-    tqi_budget_free(budget, exchange->send, exchange->send_capacity);
-    tqi_budget_free(budget, exchange->receive, exchange->receive_capacity);
     *exchange = (tqi_exchange){.request = MPI_REQUEST_NULL};
+}
+
+void tqi_round_free(tqi_round *round, tqi_budget *budget)
+{
+    tqi_budget_free(budget, round->send, round->send_capacity);
+    tqi_budget_free(budget, round->receive, round->receive_capacity);
+    *round = (tqi_round){0};
 }
 
 static tq_status queue_segment(tqi_exchange *exchange, int rank, struct shared_run *owner, const uint8_t *bytes,
@@ -195,12 +202,17 @@ tq_status tqi_exchange_begin_counts(tqi_exchange *exchange, tq_error *error)
         exchange->send_places[r] = (int)total;
         total += (size_t)exchange->send_counts[r];
     }
-    status = reserve(exchange, &exchange->send, &exchange->send_capacity, total, error);
+    status = reserve(exchange, &exchange->round->send, &exchange->round->send_capacity, total, error);
     if (status)
         return status;
     for (int r = 0; r < exchange->comm->size; r++)
-        take_from_stream(exchange, &exchange->peers[r], exchange->send + exchange->send_places[r],
+        take_from_stream(exchange, &exchange->peers[r], exchange->round->send + exchange->send_places[r],
                          (size_t)exchange->send_counts[r]);
+    if (exchange->comm->bells->all) {
+        exchange->finds_counts = true;
+        tqi_bells_come(exchange->comm->bells, exchange->send_counts);
+        return TQ_OK;
+    }
     int code = MPI_Ialltoall(exchange->send_counts, 1, MPI_INT, exchange->receive_counts, 1, MPI_INT,
                              exchange->comm->collective, &exchange->request);
     return tqi_mpi_check(code, "MPI_Ialltoall", error);
@@ -214,21 +226,38 @@ tq_status tqi_exchange_begin_data(tqi_exchange *exchange, tq_error *error)
         exchange->receive_places[r] = (int)total;
         total += (size_t)exchange->receive_counts[r];
     }
-    tq_status status = reserve(exchange, &exchange->receive, &exchange->receive_capacity, total, error);
+    tqi_round *round = exchange->round;
+    tq_status status = reserve(exchange, &round->receive, &round->receive_capacity, total, error);
     if (status)
         return status;
     exchange->rounds++;
-    int code = MPI_Ialltoallv(exchange->send, exchange->send_counts, exchange->send_places, MPI_BYTE, exchange->receive,
+    int code = MPI_Ialltoallv(round->send, exchange->send_counts, exchange->send_places, MPI_BYTE, round->receive,
                               exchange->receive_counts, exchange->receive_places, MPI_BYTE, exchange->comm->collective,
                               &exchange->request);
+    if (exchange->comm->bells->all)
+        tqi_bells_come(exchange->comm->bells, NULL);
     return tqi_mpi_check(code, "MPI_Ialltoallv", error);
+}
+
+bool tqi_exchange_waits_at_gate(const tqi_exchange *exchange)
+{
+    return exchange->comm->bells->all && !tqi_bells_all_came(exchange->comm->bells);
 }
 
 tq_status tqi_exchange_test(tqi_exchange *exchange, bool *done, tq_error *error)
 {
     int flag = 0;
-    tq_status status = tqi_mpi_check(MPI_Test(&exchange->request, &flag, MPI_STATUS_IGNORE), "MPI_Test", error);
 
+    *done = false;
+    if (tqi_exchange_waits_at_gate(exchange))
+        return TQ_OK;
+    if (exchange->finds_counts) {
+        tqi_bells_find(exchange->comm->bells, exchange->receive_counts);
+        exchange->finds_counts = false;
+        *done = true;
+        return TQ_OK;
+    }
+    tq_status status = tqi_mpi_check(MPI_Test(&exchange->request, &flag, MPI_STATUS_IGNORE), "MPI_Test", error);
     *done = flag != 0;
     return status;
 }
@@ -313,7 +342,7 @@ tq_status tqi_exchange_finish(tqi_exchange *exchange, tq_error *error)
     tq_status status = TQ_OK;
 
     for (int r = 0; r < exchange->comm->size && !status; r++)
-        status = receive_from(exchange, &exchange->peers[r], exchange->receive + exchange->receive_places[r],
+        status = receive_from(exchange, &exchange->peers[r], exchange->round->receive + exchange->receive_places[r],
                               (size_t)exchange->receive_counts[r], error);
     return status;
 }

@@ -114,6 +114,13 @@ void tqi_job_free_store(tqi_job *job, tqi_store *store)
     tqi_store_free(store);
 }
 
+void tqi_job_end_exchange(tqi_job *job)
+{
+    job->rounds += job->exchange.rounds;
+    job->sent += job->exchange.sent;
+    tqi_exchange_free(&job->exchange);
+}
+
 static void free_parts(tqi_job *job)
 {
     for (uint32_t p = 0; job->parts && p < job->n_parts; p++)
@@ -137,6 +144,7 @@ static void free_workings(tqi_job *job)
     job->runs = NULL;
     job->runs_end = &job->runs;
     tqi_exchange_free(&job->exchange);
+    tqi_round_free(&job->round, &job->budget);
     tqi_store_free(&job->store);
     tqi_store_free(&job->results);
     job->final = NULL;
@@ -269,16 +277,17 @@ static tq_status end_early(tqi_job *job, const tqi_outcome *outcome)
 }
 
 /* Repeat step until no rank is busy, or until one fails or wants to stop. */
-static tq_status run_phase(tqi_job *job, const char *phase, tqi_exchange *exchange, tqi_step step)
+static tq_status repeat(tqi_job *job, const char *phase, tqi_step step)
 {
     unsigned rest_us = 0;
+    bool completed = true;
 
-    tqi_pulse_start(&job->pulse, exchange);
     for (;;) {
         tqi_vote vote = {0};
         tqi_outcome outcome;
-        bool completed, moved = step(job, &vote);
 
+        tqi_bells_look(job->bells, completed); /* statements may have come while there was something else to do */
+        bool moved = step(job, &vote);
         serve(job, &moved);
         vote.failed = job->error.status != TQ_OK;
         vote.cancelled = atomic_load_explicit(&job->cancel, memory_order_relaxed);
@@ -298,6 +307,14 @@ static tq_status run_phase(tqi_job *job, const char *phase, tqi_exchange *exchan
         else
             tqi_job_rest(job, &rest_us);
     }
+}
+
+static tq_status run_phase(tqi_job *job, const char *phase, tqi_exchange *exchange, tqi_step step)
+{
+    tqi_pulse_start(&job->pulse, exchange);
+    tq_status status = repeat(job, phase, step);
+    tqi_bells_look(job->bells, true);
+    return status;
 }
 
 /* One step that all ranks take, and agree on. */
@@ -363,9 +380,7 @@ static tq_status map_and_shuffle(tqi_job *job)
 /* The pages of the shuffle, and what they were reduced with, are not needed any more. */
 static void free_shuffle(tqi_job *job)
 {
-    job->rounds += job->exchange.rounds;
-    job->sent += job->exchange.sent;
-    tqi_exchange_free(&job->exchange);
+    tqi_job_end_exchange(job);
     tqi_job_free_store(job, &job->store);
     tqi_pool_trim(&job->pool); /* what comes now needs other memory */
 }
@@ -402,9 +417,8 @@ static tq_status order(tqi_job *job)
         status = run_phase(job, "write", &job->exchange, tqi_route_step);
     if (!status)
         status = take_step(job, "write", tqi_order_end);
-    job->rounds += job->exchange.rounds;
-    job->sent += job->exchange.sent;
-    tqi_exchange_free(&job->exchange);
+    tqi_job_end_exchange(job);
+    tqi_round_free(&job->round, &job->budget);
     tqi_pool_trim(&job->pool);
     return status;
 }

@@ -35,7 +35,8 @@ typedef struct tqi_mapper {
 
 /* How the budget is divided: see mpi/memory.c. All in bytes. */
 typedef struct tqi_shares {
-    uint64_t block;  /* of a page that a worker writes */
+    uint64_t block;  /* of a page that a worker writes, */
+    uint64_t slab;   /* and of the memory that they are cut from */
     uint64_t worker; /* pages of one worker while it maps */
     uint64_t early;  /* of one worker, to combine at once */
     uint64_t piece;  /* of input that is read at once */
@@ -146,6 +147,7 @@ struct tqi_job {
     tqi_mapping mapping;
     tqi_store store; /* what came through the exchange: pages of the shuffle, then rows by ranges */
     tqi_exchange exchange;
+    tqi_round round;
     tqi_store results; /* rows by partition, as they were reduced */
     bool reducing;     /* delivered runs belong to results, not into the exchange */
     bool early;        /* rows go to their ranges as they are reduced; results are then rows by ranges */
@@ -274,6 +276,9 @@ void tqi_write_abandon(tqi_job *job);
  * not known, and there is no bound. */
 uint64_t tqi_default_budget(const tqi_comm *comm);
 
+/* What a rank sends in one round at most. */
+uint64_t tqi_round_bytes(const tqi_job *job);
+
 /* Divide the budget among this rank's workers and buffers; spec.partitions is known. */
 void tqi_share_memory(tqi_job *job);
 
@@ -288,6 +293,9 @@ void tqi_job_free(tqi_job *job);
 
 /* Free one of the job's stores, and keep in mind how much it spilled: only then is all of it written. */
 void tqi_job_free_store(tqi_job *job, tqi_store *store);
+
+/* Free the exchange, and keep in mind what it moved. */
+void tqi_job_end_exchange(tqi_job *job);
 
 /* Run it to its end and make its future final. Collective; the engine. */
 void tqi_job_run(tqi_job *job);

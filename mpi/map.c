@@ -123,7 +123,7 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
     *mapping = (tqi_mapping){.share = job->first_share, .asking = true};
     job->counts.phase[TQ_PHASE_MAP].total = job->first_share.count;
     tqi_share_memory(job);
-    tqi_pool_init(&job->pool, &job->budget, job->shares.block);
+    tqi_pool_init(&job->pool, &job->budget, job->shares.block, job->shares.slab);
     job->pool_open = true;
     job->spec.pool = &job->pool;
     if (job->comm->rank == 0 && job->shipped) {
@@ -139,8 +139,8 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
     }
     tq_status status = tqi_store_init(&job->store, &job->spec, job->shares.store, asked->tmpdir);
     if (!status)
-        status = tqi_exchange_init(&job->exchange, job->comm, &job->spec, &job->store, job->spec.own_partitions,
-                                   asked->round_bytes);
+        status = tqi_exchange_init(&job->exchange, job->comm, &job->spec, &job->store, &job->round,
+                                   job->spec.own_partitions, asked->round_bytes);
     return status ? tqi_fail_memory(error, 0, "the shuffle") : TQ_OK;
 }
 

@@ -15,7 +15,9 @@
 static const uint64_t MOST_WORKER_BYTES = 256 << 20, MOST_EARLY_BYTES = 1 << 20;
 static const uint64_t MOST_RUN_BYTES = 64 << 20, MOST_QUEUED_BYTES = 256 << 20, MOST_RANGE_BYTES = 64 << 20;
 static const uint64_t MOST_ROUTED_BYTES = 64 << 20;
-enum { SMALLEST_PIECE = 64 << 10, BLOCKS_OF_INPUT = 4, EARLY_PART_OF_INPUT = 4, LEAST_EARLY_BYTES = 32 << 10 };
+static const uint64_t ROUND_BYTES = 8 << 20, HOST_ROUND_BYTES = 2 << 20;
+enum { SMALLEST_PIECE = 64 << 10, EARLY_PART_OF_INPUT = 16, LEAST_EARLY_BYTES = 32 << 10 };
+enum { BLOCKS_OF_INPUT = 8, SMALL_BLOCK_BYTES = 4 << 10 };
 
 static uint64_t at_most(uint64_t bytes, uint64_t most)
 {
@@ -30,22 +32,43 @@ uint64_t tqi_default_budget(const tqi_comm *comm)
     return available ? available / 2 / (uint64_t)comm->host_ranks + 1 : 0;
 }
 
+/* Between hosts large rounds, which hide the network's latency and the rests between them. On one host there is less to hide,
+ * and what a round takes, twice, many ranks take of the same memory. */
+uint64_t tqi_round_bytes(const tqi_job *job)
+{
+    const tqi_comm *comm = job->comm;
+    uint64_t round = job->description.round_bytes, memory = job->description.memory_bytes;
+
+    if (!round)
+        round = comm->hosts > 1 ? ROUND_BYTES : HOST_ROUND_BYTES;
+    return memory && round > memory / 32 ? memory / 32 + 1 : round;
+}
+
 /* What a worker can be expected to map; of a stream nobody knows. */
 static uint64_t input_of_worker(const tqi_job *job)
 {
     return job->inputs.streams ? UINT64_MAX : job->inputs.bytes / job->all_workers;
 }
 
-/* Blocks so small that each bin of each worker can have two of them, and that most of a bin's only block is not memory
- * which is touched for nothing: with many ranks each has a small part of the input, but as many bins. */
+/* Blocks so small that most of a bin's only block is not memory which is touched for nothing (with many ranks each has a
+ * small part of the input, but as many bins), and that each bin of each worker can have two of them. */
 static uint64_t block_bytes(uint64_t worker_bytes, uint64_t input_bytes, uint32_t bins)
 {
     uint64_t block = TQI_BLOCK_BYTES;
 
-    while (block > TQI_SMALLEST_BLOCK_BYTES &&
-           (2 * block * bins > worker_bytes || BLOCKS_OF_INPUT * block > input_bytes / bins))
+    while (block > SMALL_BLOCK_BYTES && BLOCKS_OF_INPUT * block > input_bytes / bins)
+        block /= 2;
+    while (block > TQI_SMALLEST_BLOCK_BYTES && 2 * block * bins > worker_bytes)
         block /= 2;
     return block;
+}
+
+/* Memory by the huge page if that much will be used. */
+static uint64_t slab_bytes(uint64_t worker_bytes, uint64_t block, uint32_t bins)
+{
+    bool is_much = 2 * block * bins >= TQI_SLAB_BYTES && worker_bytes >= 2 * TQI_SLAB_BYTES;
+
+    return is_much ? TQI_SLAB_BYTES : TQI_BLOCKS_PER_SLAB * block;
 }
 
 uint64_t tqi_range_bytes(const tqi_job *job)
@@ -68,6 +91,7 @@ void tqi_share_memory(tqi_job *job)
     shares->block = block_bytes(shares->worker, input_of_worker(job), bins);
     if (shares->worker < 2 * shares->block * bins)
         shares->worker = 2 * shares->block * bins;
+    shares->slab = slab_bytes(shares->worker, shares->block, bins);
     /* Early combining touches all of its memory, however little there is to combine. */
     shares->early = at_most(memory / 16 / workers, MOST_EARLY_BYTES);
     shares->early = at_most(shares->early, input_of_worker(job) / EARLY_PART_OF_INPUT + LEAST_EARLY_BYTES);

@@ -16,7 +16,7 @@
 static const uint64_t FEW_ROWS = 4096;
 /* What a row takes beside its long bytes: an array that may be twice as long, a copy to sort it, room for its text. */
 enum { ROW_BYTES = 5 * sizeof(tqi_entry) };
-enum { RANGES_PER_WORKER = 8, CACHED_ROWS = 32 << 10, ENOUGH_RANGES = 4096, MOST_RANGES = 1 << 16 };
+enum { RANGES_PER_WORKER = 8, CACHED_ROWS = 32 << 10, LEAST_ROWS = 8 << 10, ENOUGH_RANGES = 4096, MOST_RANGES = 1 << 16 };
 
 bool tqi_order_needed(const tqi_job *job)
 {
@@ -52,13 +52,18 @@ static tq_status count_rows(tqi_job *job, uint64_t rows, uint64_t *bytes, tq_err
     return status;
 }
 
-/* How many ranges a rank gets: some for each worker, so that they can be sorted at the same time, and more if that makes them fit
- * the cache, but not more than ENOUGH_RANGES in all; and so many that each of them fits what may be sorted at once. */
+/* How many ranges a rank gets: some for each worker, so that they can be sorted at the same time, or one where they would be
+ * short (each rank has an open page for each of all ranges); more if that makes them fit the cache, but not more than
+ * ENOUGH_RANGES in all; and so many that each of them fits what may be sorted at once. */
 static uint32_t ranges_per_rank(const tqi_job *job, uint64_t bytes)
 {
     uint64_t memory = job->total_rows * ROW_BYTES + 2 * bytes, ranks = (uint64_t)job->comm->size;
     uint64_t wanted = RANGES_PER_WORKER * job->all_workers, each = memory / ranks / job->range_bytes + 1;
 
+    if (wanted > job->total_rows / LEAST_ROWS)
+        wanted = job->total_rows / LEAST_ROWS;
+    if (wanted < job->all_workers)
+        wanted = job->all_workers;
     if (wanted < job->total_rows / CACHED_ROWS)
         wanted = job->total_rows / CACHED_ROWS;
     if (wanted > ENOUGH_RANGES)
@@ -189,6 +194,8 @@ static tq_status start(tqi_job *job, uint64_t rows, uint64_t bytes, tqi_store *i
     if (status)
         return status;
     uint32_t parts_per_rank = choose_owners(job, bytes);
+    if (job->shares.routed > bytes / job->all_workers)
+        job->shares.routed = bytes / job->all_workers; /* more would only be touched: it is what a worker has to route */
     if (job->spec.order != TQ_ORDER_NONE && job->total_rows > FEW_ROWS)
         status = make_splitters(job, rows, error);
     else if (tqi_splitters_init(&job->splitters, &job->order_spec, NULL))
@@ -197,7 +204,7 @@ static tq_status start(tqi_job *job, uint64_t rows, uint64_t bytes, tqi_store *i
         return status;
     status = tqi_store_init(into, &job->order_spec, job->shares.store, job->description.tmpdir);
     if (!status)
-        status = tqi_exchange_init(&job->exchange, job->comm, &job->order_spec, into, parts_per_rank,
+        status = tqi_exchange_init(&job->exchange, job->comm, &job->order_spec, into, &job->round, parts_per_rank,
                                    job->description.round_bytes);
     return status ? tqi_fail_memory(error, 0, "ordering the rows") : TQ_OK;
 }
@@ -207,8 +214,7 @@ tq_status tqi_order_start_early(tqi_job *job, tq_error *error)
     const tqi_sample_size *sampled = &job->sampled;
     double factor = sampled->records ? (double)job->store.records / (double)sampled->records : 0;
 
-    job->rounds += job->exchange.rounds;
-    tqi_exchange_free(&job->exchange);
+    tqi_job_end_exchange(job);
     return start(job, (uint64_t)(factor * (double)sampled->rows), (uint64_t)(factor * (double)sampled->bytes),
                  &job->results, error);
 }

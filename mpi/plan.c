@@ -58,7 +58,7 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
     if (status)
         return tqi_fail_memory(error, job->inputs.n * sizeof(tqi_file), "the list of files");
     plan_header header = {fingerprint(asked), parts_per_rank(&job->inputs, (uint64_t)job->comm->size),
-                          asked->round_bytes, workers, tqi_range_bytes(job)};
+                          tqi_round_bytes(job), workers, tqi_range_bytes(job)};
     *size = sizeof header + packed_size;
     *bytes = malloc(*size);
     if (*bytes)

@@ -213,7 +213,8 @@ static unsigned longest_rest_us(const tqi_job *job)
 
     if (comm->size == 1)
         return LONGEST_REST_ALONE_US;
-    if (job->pulse.state != TQI_LISTENING) /* the same */
+    bool in_round = job->pulse.state != TQI_LISTENING;
+    if (in_round && !tqi_exchange_waits_at_gate(job->pulse.exchange)) /* the same */
         longest /= ROUND_HURRY;
     else if (comm->bells->all && !is_moving_much(job))
         return tqi_comm_longest_rest_till_rung_us(comm);

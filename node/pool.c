@@ -16,15 +16,15 @@ struct tqi_slab {
     size_t touched; /* blocks that were ever in use; those behind are fresh memory */
 };
 
-void tqi_pool_init(tqi_pool *pool, tqi_budget *budget, size_t block_bytes)
+void tqi_pool_init(tqi_pool *pool, tqi_budget *budget, size_t block_bytes, size_t slab_bytes)
 {
-    *pool = (tqi_pool){.budget = budget, .block_bytes = block_bytes};
+    *pool = (tqi_pool){.budget = budget, .block_bytes = block_bytes, .slab_bytes = slab_bytes};
     pthread_mutex_init(&pool->lock, NULL);
 }
 
-static size_t slab_bytes(const tqi_pool *pool)
+static size_t blocks_of_slab(const tqi_pool *pool)
 {
-    return TQI_BLOCKS_PER_SLAB * pool->block_bytes;
+    return pool->slab_bytes / pool->block_bytes;
 }
 
 /* Memory aligned to its size, so that a block's slab is found by a mask. */
@@ -64,7 +64,7 @@ static void make_unusable(tqi_pool *pool, tqi_slab *slab)
 
 static tqi_slab *add_slab(tqi_pool *pool, bool anyway)
 {
-    size_t bytes = slab_bytes(pool);
+    size_t bytes = pool->slab_bytes;
 
     if (anyway)
         tqi_budget_take_anyway(pool->budget, bytes);
@@ -94,8 +94,8 @@ static void remove_slab(tqi_pool *pool, tqi_slab *slab)
     if (slab->next)
         slab->next->previous = slab->previous;
     pool->empty--;
-    munmap(slab, slab_bytes(pool));
-    tqi_budget_give(pool->budget, slab_bytes(pool));
+    munmap(slab, pool->slab_bytes);
+    tqi_budget_give(pool->budget, pool->slab_bytes);
 }
 
 void *tqi_pool_take(tqi_pool *pool, bool anyway)
@@ -113,7 +113,7 @@ void *tqi_pool_take(tqi_pool *pool, bool anyway)
         } else {
             block = (char *)slab + slab->touched++ * pool->block_bytes;
         }
-        if (!slab->given_back && slab->touched == TQI_BLOCKS_PER_SLAB)
+        if (!slab->given_back && slab->touched == blocks_of_slab(pool))
             make_unusable(pool, slab);
     }
     pthread_mutex_unlock(&pool->lock);
@@ -122,11 +122,11 @@ void *tqi_pool_take(tqi_pool *pool, bool anyway)
 
 void tqi_pool_give(tqi_pool *pool, void *block)
 {
-    tqi_slab *slab = (tqi_slab *)((uintptr_t)block & ~(uintptr_t)(slab_bytes(pool) - 1));
+    tqi_slab *slab = (tqi_slab *)((uintptr_t)block & ~(uintptr_t)(pool->slab_bytes - 1));
     free_block *given = block;
 
     pthread_mutex_lock(&pool->lock);
-    if (!slab->given_back && slab->touched == TQI_BLOCKS_PER_SLAB)
+    if (!slab->given_back && slab->touched == blocks_of_slab(pool))
         make_usable(pool, slab);
     given->next = slab->given_back;
     slab->given_back = given;
@@ -152,8 +152,8 @@ void tqi_pool_free(tqi_pool *pool)
 {
     for (tqi_slab *slab = pool->all, *next; slab; slab = next) {
         next = slab->next;
-        munmap(slab, slab_bytes(pool));
-        tqi_budget_give(pool->budget, slab_bytes(pool));
+        munmap(slab, pool->slab_bytes);
+        tqi_budget_give(pool->budget, pool->slab_bytes);
     }
     pool->all = pool->usable = NULL;
     pthread_mutex_destroy(&pool->lock);

@@ -9,23 +9,24 @@
 #include "common/budget.h"
 #include <pthread.h>
 
-enum { TQI_BLOCKS_PER_SLAB = 128 }; /* the first of them holds the slab's own data */
-
-/* Blocks of this size fill a huge page by the slab. */
-enum { TQI_BLOCK_BYTES = 16 << 10, TQI_SMALLEST_BLOCK_BYTES = 1 << 10 };
+/* A slab of so many blocks of this size fills a huge page; the first of them holds the slab's own data. */
+enum { TQI_BLOCKS_PER_SLAB = 128, TQI_BLOCK_BYTES = 16 << 10 };
+enum { TQI_SMALLEST_BLOCK_BYTES = 1 << 10, TQI_SLAB_BYTES = TQI_BLOCKS_PER_SLAB * TQI_BLOCK_BYTES };
 
 typedef struct tqi_slab tqi_slab;
 
 typedef struct tqi_pool {
     tqi_budget *budget;
-    size_t block_bytes; /* a power of two */
+    size_t block_bytes; /* both are powers of two */
+    size_t slab_bytes;
     pthread_mutex_t lock;
     tqi_slab *usable; /* slabs with free blocks; guarded by lock, as all below */
     tqi_slab *all;
     size_t empty; /* slabs without a block in use */
 } tqi_pool;
 
-void tqi_pool_init(tqi_pool *pool, tqi_budget *budget, size_t block_bytes);
+/* Both sizes are powers of two, and there are at least two blocks in a slab. */
+void tqi_pool_init(tqi_pool *pool, tqi_budget *budget, size_t block_bytes, size_t slab_bytes);
 
 /* Free all slabs. No block may be in use any more, or be used after. */
 void tqi_pool_free(tqi_pool *pool);

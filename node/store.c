@@ -10,7 +10,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { COPY_BLOCK = 1 << 20 };
 /* Most bytes between two looks at the disk, and what is spared of it. */
 static const uint64_t LOOK_EVERY = 64 << 20, MOST_SPARED = 1 << 30;
 enum { SPARED_SHARE = 32 };
@@ -311,6 +310,12 @@ static bool over_bound(const tqi_store *store, size_t size)
     return store->bound && store->held + size > store->bound;
 }
 
+static void keep_run(tqi_store *store, tqi_run *run)
+{
+    run->next = store->runs;
+    store->runs = run;
+}
+
 tq_status tqi_store_take_run(tqi_store *store, tqi_run *run, tq_error *error)
 {
     bool spilling = over_bound(store, run->bytes);
@@ -324,43 +329,82 @@ tq_status tqi_store_take_run(tqi_store *store, tqi_run *run, tq_error *error)
         return status;
     }
     store->held += run->bytes;
-    if (alone)
-        return TQ_OK;
-    run->next = store->runs;
-    store->runs = run;
+    if (!alone)
+        keep_run(store, run);
     return TQ_OK;
 }
 
-/* A block with room for size more bytes of copied pages. */
-static tqi_run *copy_block(tqi_store *store, size_t size)
+/* A run for the copy of one page: a block of the pool, or what it takes. */
+static tqi_run *run_of_one_page(const tqi_store *store, size_t size, size_t room)
 {
-    tqi_run *block = store->runs;
-    size_t usual = store->bound && store->bound / 8 < COPY_BLOCK ? (size_t)store->bound / 8 : COPY_BLOCK;
-    size_t capacity = size > usual ? size : usual;
+    tqi_budget *budget = store->spec->budget;
 
-    if (block && block->capacity - TQI_KEY_SLACK - block->bytes >= size)
-        return block;
-    block = tqi_budget_force(store->spec->budget, sizeof *block + capacity + TQI_KEY_SLACK);
-    if (!block)
-        return NULL;
-    *block = (tqi_run){.capacity = capacity + TQI_KEY_SLACK, .next = store->runs};
-    memset(block->data + capacity, 0, TQI_KEY_SLACK);
-    store->runs = block;
-    return block;
+    if (size <= room)
+        return tqi_run_new(store->spec, size + TQI_KEY_SLACK, true);
+    tqi_run *run = tqi_budget_force(budget, sizeof *run + size + TQI_KEY_SLACK);
+    if (run)
+        *run = (tqi_run){.capacity = size + TQI_KEY_SLACK};
+    return run;
+}
+
+/* A run with room for the copy of a small page behind others. */
+static tqi_run *run_of_many_pages(tqi_store *store, size_t size)
+{
+    tqi_run *run = store->filling;
+
+    if (run && size + TQI_KEY_SLACK <= run->capacity - run->bytes)
+        return run;
+    run = store->filling = tqi_run_new(store->spec, size + TQI_KEY_SLACK, true);
+    if (run)
+        keep_run(store, run);
+    return run;
+}
+
+/* A page that fills a good part of a block gets one for itself, and can be given back as soon as it was reduced. So what
+ * arrives takes the memory of what was just sent away, and none that must be touched for the first time. */
+static tq_status copy_page(tqi_store *store, const uint8_t *page, size_t size, tq_error *error)
+{
+    const tqi_pool *pool = store->spec->pool;
+    size_t room = pool ? pool->block_bytes - sizeof(tqi_run) - TQI_KEY_SLACK : 0;
+    bool alone = size > room / 4 * 3;
+    tqi_run *run = alone ? run_of_one_page(store, size, room) : run_of_many_pages(store, size);
+
+    if (!run)
+        return tqi_fail_memory(error, size, "pages (see --memory)");
+    if (alone && tqi_fault("lose-page", store->spec->rank)) {
+        alone = false;
+        keep_run(store, run);
+    }
+    uint8_t *copy = run->data + run->bytes;
+    memcpy(copy, page, size);
+    memset(copy + size, 0, TQI_KEY_SLACK);
+    run->bytes += size;
+    store->held += size;
+    tq_status status = note_pages(store, copy, size, alone ? run : NULL, false, error);
+    if (status && alone)
+        tqi_run_free(store->spec, run);
+    return status;
+}
+
+/* The size of the page at the start of size bytes; all of them if it is not whole. */
+static size_t size_of_first(const uint8_t *pages, size_t size)
+{
+    size_t page = size < TQI_PAGE_HEADER ? size : TQI_PAGE_HEADER + (size_t)tqi_page_read_header(pages).payload;
+
+    return page < size ? page : size;
 }
 
 tq_status tqi_store_copy_pages(tqi_store *store, uint8_t *pages, size_t size, tq_error *error)
 {
+    tq_status status = TQ_OK;
+
     if (over_bound(store, size))
         return note_pages(store, pages, size, NULL, true, error);
-    tqi_run *block = copy_block(store, size);
-    if (!block)
-        return tqi_fail_memory(error, size, "pages (see --memory)");
-    uint8_t *copy = block->data + block->bytes;
-    memcpy(copy, pages, size);
-    block->bytes += size;
-    store->held += size;
-    return note_pages(store, copy, size, NULL, false, error);
+    for (size_t at = 0, page; at < size && !status; at += page) {
+        page = size_of_first(pages + at, size - at);
+        status = copy_page(store, pages + at, page, error);
+    }
+    return status;
 }
 
 tq_status tqi_store_seal(tqi_store *store, tq_error *error)

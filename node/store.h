@@ -45,7 +45,8 @@ typedef struct tqi_store_part {
 typedef struct tqi_store {
     const tqi_spec *spec;
     tqi_store_part *parts; /* spec->own_partitions of them */
-    tqi_run *runs;         /* in which several pages lie */
+    tqi_run *runs;         /* in which several pages lie, */
+    tqi_run *filling;      /* and that one of them to which copies of pages are added; NULL: none */
     uint64_t held, bound;  /* bytes of pages in memory, and how many may be (0 = no bound) */
     const char *tmpdir;
     int spill;                     /* -1 until something is spilled */

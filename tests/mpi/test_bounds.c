@@ -211,6 +211,7 @@ static const bounds all_bounds[] = {
     {0, 0, 0, TQ_OUTPUT_KEEP},
     {0, 0, 777, TQ_OUTPUT_GATHER},
     {0, 500, 5000, TQ_OUTPUT_FILE},
+    {0, UINT64_MAX, 0, TQ_OUTPUT_GATHER}, /* more than MPI can count */
     {64 << 20, 0, 0, TQ_OUTPUT_FILE},
     {16 << 20, 0, 10000, TQ_OUTPUT_GATHER},
     {8 << 20, 0, 0, TQ_OUTPUT_KEEP},

@@ -27,7 +27,7 @@ static void world_open(world *all, int type, uint32_t partitions, uint64_t most)
 {
     memset(all, 0, sizeof *all);
     all->spec = spec_of(TQ_COMBINE_NONE, type, 6, partitions, &all->budget);
-    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     all->spec.pool = &all->pool;
     assert_int_equal(tqi_bins_init(&all->bins, &all->spec, tqi_bins_count(all->spec.partitions), most), TQ_OK);
     tqi_rows_init(&all->put, NULL);

@@ -59,7 +59,7 @@ static void world_open(world *all, tq_combine combine, int type, uint64_t worker
 {
     memset(all, 0, sizeof *all);
     all->spec = spec_of(combine, type, 4, 5, &all->budget);
-    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     all->spec.pool = &all->pool;
     all->spec.worker_bytes = worker_bytes;
     all->spec.user = all;
@@ -469,7 +469,7 @@ static uint64_t check_compaction(compaction what, uint64_t *merged)
     all.spec.first_partition = what.first;
     all.spec.own_partitions = what.own;
     all.spec.combine_fn = add_numbers;
-    tqi_pool_init(&all.pool, &all.budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&all.pool, &all.budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     all.spec.pool = &all.pool;
     all.spec.worker_bytes = what.worker_bytes;
     tqi_rows_init(&all.rows, NULL);
@@ -811,7 +811,7 @@ static void test_combiner_that_fails_late(void **state)
         all.spec = spec_of(TQ_COMBINE_USER, TQ_I64, 0, 5, &all.budget);
         all.spec.own_partitions = 0;
         all.spec.combine_fn = refuse;
-        tqi_pool_init(&all.pool, &all.budget, TQI_SMALLEST_BLOCK_BYTES);
+        tqi_pool_init(&all.pool, &all.budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
         all.spec.pool = &all.pool;
         all.spec.worker_bytes = last ? PLENTY : SOME;
         tqi_rows_init(&all.rows, NULL);
@@ -888,7 +888,7 @@ static void check_budget(tq_combine combine, uint64_t limit)
     char text[16000], *at = text;
 
     all.spec = spec_of(combine, TQ_I64, 0, 5, &all.budget);
-    tqi_pool_init(&all.pool, &all.budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&all.pool, &all.budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     all.spec.pool = &all.pool;
     all.spec.worker_bytes = limit;
     all.spec.user = &all;

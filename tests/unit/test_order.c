@@ -28,7 +28,7 @@ static void world_open(world *all, tq_order order, int type, uint32_t ranges)
     memset(all, 0, sizeof *all);
     all->spec = spec_of(TQ_COMBINE_NONE, type, type == TQ_FIXED ? 6 : 0, ranges, &all->budget);
     all->spec.order = order;
-    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     all->spec.pool = &all->pool;
     for (size_t p = 0; p < PARTS; p++)
         tqi_rows_init(&all->parts[p], &all->budget);

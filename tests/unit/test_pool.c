@@ -45,7 +45,7 @@ static void check_random(size_t block_bytes)
     uint64_t numbers[MOST], random = 161;
     size_t n = 0, most = 0;
 
-    tqi_pool_init(&pool, &budget, block_bytes);
+    tqi_pool_init(&pool, &budget, block_bytes, TQI_BLOCKS_PER_SLAB * block_bytes);
     for (uint64_t i = 0; i < 30000; i++) {
         /* Mostly more, then mostly less. */
         bool more = random_below(&random, 100) < (i / 5000 % 2 ? 30 : 70);
@@ -91,7 +91,7 @@ static void test_large_blocks(void **state)
     void *blocks[3 * TQI_BLOCKS_PER_SLAB];
 
     (void)state;
-    tqi_pool_init(&pool, &budget, TQI_BLOCK_BYTES);
+    tqi_pool_init(&pool, &budget, TQI_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_BLOCK_BYTES);
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
         blocks[i] = tqi_pool_take(&pool, false);
         assert_non_null(blocks[i]);
@@ -115,7 +115,7 @@ static void test_used_again(void **state)
     void *blocks[TQI_BLOCKS_PER_SLAB - 1];
 
     (void)state;
-    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     for (int round = 0; round < 100; round++) {
         for (size_t i = 0; i < TQI_BLOCKS_PER_SLAB - 1; i++)
             assert_non_null(blocks[i] = tqi_pool_take(&pool, false));
@@ -136,7 +136,7 @@ static void test_budget(void **state)
     size_t n = 0;
 
     (void)state;
-    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     budget.limit = 2 * slab_bytes(&pool) + 1;
     while ((blocks[n] = tqi_pool_take(&pool, false)) != NULL)
         n++;
@@ -162,7 +162,7 @@ static void test_trim(void **state)
     size_t n = sizeof blocks / sizeof blocks[0];
 
     (void)state;
-    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     tqi_pool_trim(&pool);
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < n; i++) {
@@ -190,9 +190,9 @@ static void test_free_in_use(void **state)
     tqi_pool pool;
 
     (void)state;
-    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     tqi_pool_free(&pool);
-    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     for (int i = 0; i < 1000; i++)
         assert_non_null(tqi_pool_take(&pool, false));
     tqi_pool_free(&pool);
@@ -237,7 +237,7 @@ static void test_threads(void **state)
     static crowd all;
 
     (void)state;
-    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     all.pool = &pool;
     for (int t = 0; t < THREADS; t++)
         assert_int_equal(pthread_create(&threads[t], NULL, take_and_give, &all), 0);

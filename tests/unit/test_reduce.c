@@ -85,7 +85,7 @@ static world *world_new(tq_combine combine, int type)
 
     assert_non_null(all);
     all->spec = spec_of(combine, type, 9, PARTITIONS, &all->budget);
-    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     all->spec.pool = &all->pool;
     tqi_rows_init(&all->rows, NULL);
     assert_int_equal(tqi_store_init(&all->store, &all->spec, 0, "/nowhere"), TQ_OK);
@@ -675,7 +675,8 @@ static void test_malformed_page(void **state)
             uint32_t size = (uint32_t)sizeof payload - 1 - cut;
             assert_non_null(all);
             all->spec = spec_of(TQ_SUM, TQ_I64, 0, 1, &all->budget);
-            tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES);
+            tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES,
+                          TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
             all->spec.pool = &all->pool;
             tqi_rows_init(&all->rows, NULL);
             memcpy(page + TQI_PAGE_HEADER, payload, sizeof payload - 1);

@@ -244,7 +244,7 @@ static void test_room(void **state)
     tqi_spec spec = spec_of(TQ_SUM, TQ_I64, 0, 3, &budget);
 
     (void)state;
-    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     spec.pool = &pool;
     for (size_t capacity = 0; capacity < 3 * TQI_SMALLEST_BLOCK_BYTES; capacity += 7) {
         bool fits = capacity + sizeof(tqi_run) <= TQI_SMALLEST_BLOCK_BYTES;
@@ -258,7 +258,7 @@ static void test_room(void **state)
     tqi_pool_free(&pool);
     assert_int_equal(budget.used, 0);
     budget.limit = 1;
-    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&pool, &budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     assert_null(tqi_run_new(&spec, 100, false));
     assert_null(tqi_run_new(&spec, 10000, false));
     tqi_run *run = tqi_run_new(&spec, 100, true);

@@ -209,6 +209,48 @@ static void test_spilled(void **state)
     check(5000000, 30, 12, 300000);
 }
 
+/* Pages that are copied lie in blocks of the pool: small ones together, larger ones alone, so that their blocks can be used
+ * again when their part is dropped; what is larger than a block has memory of its own. */
+static void test_copies_in_blocks(void **state)
+{
+    static const size_t longest[] = {10, 100, 1000, 20000};
+    tqi_budget budget = {0};
+    tqi_spec spec = spec_of_rank(&budget);
+    uint64_t random = 105;
+    tq_error error;
+
+    (void)state;
+    for (size_t l = 0; l < sizeof longest / sizeof longest[0]; l++) {
+        oracle *all = calloc(1, sizeof *all);
+        tqi_pool pool;
+        tqi_store store;
+
+        assert_non_null(all);
+        tqi_pool_init(&pool, &budget, 4 << 10, 512 << 10);
+        spec.pool = &pool;
+        assert_int_equal(tqi_store_init(&store, &spec, 0, "/nowhere"), TQ_OK);
+        for (int i = 0; i < 40; i++) {
+            tqi_run *run = run_new(&spec, 1 + random_below(&random, 60), longest[l], &random);
+            remember(all, run);
+            assert_int_equal(tqi_store_copy_pages(&store, run->data, run->bytes, &error), TQ_OK);
+            memset(run->data, 0xee, run->bytes);
+            tqi_run_free(&spec, run);
+        }
+        assert_stored(all, &store);
+        assert_true(budget.used <= all->bytes * 2 + (512 << 10));
+        uint64_t used = budget.used;
+        for (uint32_t part = 0; part < OWN; part++)
+            tqi_store_drop(&store, part);
+        tqi_pool_trim(&pool);
+        assert_true(longest[l] < 1000 || budget.used < used / 2);
+        tqi_store_free(&store);
+        tqi_pool_free(&pool);
+        assert_int_equal(budget.used, 0);
+        forget(all);
+        free(all);
+    }
+}
+
 static void test_empty(void **state)
 {
     tqi_spec spec = spec_of_rank(NULL);
@@ -573,6 +615,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_in_memory),
         cmocka_unit_test(test_spilled),
+        cmocka_unit_test(test_copies_in_blocks),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_missing_tmpdir),
         cmocka_unit_test(test_tmpdir_is_a_file),

@@ -43,7 +43,7 @@ static void world_open(world *all, tq_combine combine, const tqi_value_shape *sh
 {
     memset(all, 0, sizeof *all);
     all->spec = spec_of(combine, shape->type, shape->bytes, 100, &all->budget);
-    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES);
+    tqi_pool_init(&all->pool, &all->budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     all->spec.pool = &all->pool;
     tqi_rows_init(&all->rows, NULL);
     tqi_rows_init(&all->got, NULL);

@@ -158,7 +158,7 @@ typedef struct tq_job {
     const char *key_name;    /* TQ_JSON; NULL = "key" */
     const char *value_name;  /* TQ_JSON; NULL = "value" */
 
-    uint64_t round_bytes;  /* most bytes a rank sends in one round of the shuffle; 0 = 8 MiB */
+    uint64_t round_bytes;  /* most bytes a rank sends in one round of the shuffle; 0 = 8 MiB, on one host 2 MiB */
     uint64_t memory_bytes; /* budget of this rank; 0 = half of what its host, or its control group, has free, divided among
                             * the ranks there. What does not fit is spilled to tmpdir. */
     const char *tmpdir;    /* NULL = $TMPDIR or /tmp */
