@@ -25,6 +25,8 @@ typedef struct tq_record {
     size_t size;
     const char *file; /* the path as it was found; "-" for the standard input */
     uint64_t offset;  /* of data in file */
+    size_t file_number; /* of file: 0 for the first of the input, whose order is that of inputs, folders by name */
+    size_t files;       /* in the whole input */
 } tq_record;
 
 typedef struct tq_emitter tq_emitter;
