@@ -74,15 +74,17 @@ static void put_place(line *l, const tq_place *place)
         put(l, " at byte ");
         put_number(l, place->offset);
         put(l, ": ");
-    } else if (strcmp(place->phase, "reduce") == 0) {
+        return;
+    }
+    if (strcmp(place->phase, "reduce") == 0) {
         put(l, "partition ");
         put_number(l, place->partition);
-        if (place->key.size > 0) {
-            put(l, ", key '");
-            put_bytes(l, place->key.data, place->key.size < MOST_KEY ? place->key.size : MOST_KEY);
-            put(l, place->key.size > MOST_KEY ? "...'" : "'");
-        }
-        put(l, ": ");
+        put(l, place->key.size > 0 ? ", " : ": ");
+    }
+    if (place->key.size > 0) {
+        put(l, "key '");
+        put_bytes(l, place->key.data, place->key.size < MOST_KEY ? place->key.size : MOST_KEY);
+        put(l, place->key.size > MOST_KEY ? "...': " : "': ");
     }
 }
 

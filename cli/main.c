@@ -1,4 +1,5 @@
 /* The tequio command: read the options, and then either become the launcher or run the job here. */
+#include "cli/help.h"
 #include "cli/launcher.h"
 #include "cli/options.h"
 #include "cli/plugin.h"
@@ -20,10 +21,15 @@ static void open_standard_files(void)
             _exit(TQ_E_SYSTEM);
 }
 
-static int refuse(tq_status status, const char *why)
+static int refuse(const cli_options *options, tq_status status, const char *why)
 {
-    if (cli_world_rank() == 0) /* all ranks were given the same command line */
-        cli_print_line(STDERR_FILENO, "tequio: %s%s", why, status == TQ_E_USAGE ? " (see tequio --help)" : "");
+    const char *job = options->job != NULL ? options->job->name : "";
+    if (cli_world_rank() != 0) /* all ranks were given the same command line */
+        return (int)status;
+    if (status == TQ_E_USAGE)
+        cli_print_line(STDERR_FILENO, "tequio: %s (see tequio %s%s--help)", why, job, *job != '\0' ? " " : "");
+    else
+        cli_print_line(STDERR_FILENO, "tequio: %s", why);
     return (int)status;
 }
 
@@ -33,10 +39,10 @@ static tq_status print_help(const cli_options *options)
     cli_plugin plugin;
     tq_error error;
     if (options->plugin == NULL) {
-        if (options->job != NULL && options->job->operand != NULL)
-            cli_options_help_run(stdout);
+        if (options->job != NULL)
+            cli_help_job(options->job, stdout);
         else
-            cli_options_help(stdout);
+            cli_help(stdout);
         return TQ_OK;
     }
     if (cli_plugin_load(&plugin, options->plugin, &error) == TQ_OK)
@@ -82,20 +88,21 @@ int main(int argc, char **argv)
     cli_options options;
     open_standard_files();
     if (argc == 1) {
-        cli_options_help(stderr);
+        cli_help(stderr);
         return TQ_E_USAGE;
     }
     int status;
     bool launched = cli_world_is_launched();
     tq_status parsed = cli_options_parse(argc, argv, &options, why, sizeof why);
     if (parsed != TQ_OK)
-        status = refuse(parsed, why);
+        status = refuse(&options, parsed, why);
     else if (options.help || options.version)
         status = print_and_exit(&options);
     else if (launched && options.ranks_typed)
-        status = refuse(TQ_E_USAGE, "mpirun or srun has started the ranks already: leave out -n and --hostfile");
+        status =
+            refuse(&options, TQ_E_USAGE, "mpirun or srun has started the ranks already: leave out -n and --hostfile");
     else if ((parsed = check_stats(&options, launched, why, sizeof why)) != TQ_OK)
-        status = refuse(parsed, why);
+        status = refuse(&options, parsed, why);
     else if (!launched && (options.ranks > 0 || options.hostfile != NULL))
         status = cli_launch(&options);
     else

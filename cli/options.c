@@ -1,5 +1,6 @@
 #include "cli/options.h"
 #include "cli/values.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,82 +51,6 @@ const option_row *cli_options_rows(size_t *n)
 {
     *n = TABLE_ROWS;
     return table;
-}
-
-/* ---- Help -------------------------------------------------------------------------------------------------------- */
-
-enum { HELP_COLUMN = 29 };
-
-static void print_row(FILE *out, const option_row *row)
-{
-    char left[80];
-    int length = snprintf(left, sizeof left, "  %c%c%c --%s%s%s", row->letter != 0 ? '-' : ' ',
-                          row->letter != 0 ? row->letter : ' ', row->letter != 0 ? ',' : ' ', row->name,
-                          row->argument != NULL ? " " : "", row->argument != NULL ? row->argument : "");
-    int gap = length + 2 > HELP_COLUMN ? 2 : HELP_COLUMN - length;
-    fprintf(out, "%s%*s%s", left, gap, "", row->help);
-    fprintf(out, row->preset != NULL ? " (%s)\n" : "\n", row->preset);
-}
-
-static void print_environment(FILE *out)
-{
-    int column = fprintf(out, "The environment presets, as in TEQUIO_THREADS=4, these:");
-    for (size_t i = 0; i < TABLE_ROWS; i++) {
-        if (table[i].environment == NULL)
-            continue;
-        int length = (int)strlen(table[i].name) + 1;
-        bool wraps = column + length > 79;
-        column = wraps ? length - 1 : column + length;
-        fprintf(out, "%s%s", wraps ? "\n" : " ", table[i].name);
-    }
-    fputs("\n", out);
-}
-
-void cli_options_help(FILE *out)
-{
-    fputs("usage: tequio [OPTION]... JOB [OPTION]... [FILE]...    - or no FILE: stdin\n", out);
-    for (size_t i = 0; jobs_at(i) != NULL; i++) {
-        char name[HELP_COLUMN];
-        const char *operand = jobs_at(i)->operand;
-        snprintf(name, sizeof name, "%s %s", jobs_at(i)->name, operand != NULL ? operand : "");
-        fprintf(out, "  %-*s%s\n", HELP_COLUMN - 2, name, jobs_at(i)->summary);
-    }
-    for (size_t i = 0; i < TABLE_ROWS; i++)
-        print_row(out, &table[i]);
-    for (size_t i = 0; jobs_at(i) != NULL; i++) {
-        if (jobs_at(i)->n_rows > 0)
-            fprintf(out, "options of %s:\n", jobs_at(i)->name);
-        for (size_t j = 0; j < jobs_at(i)->n_rows; j++)
-            print_row(out, &jobs_at(i)->rows[j]);
-    }
-    print_environment(out);
-}
-
-void cli_options_help_run(FILE *out)
-{
-    fputs("usage: tequio [OPTION]... run [OPTION]... JOB.so [FILE]...    - or no FILE: stdin\n"
-          "\n"
-          "Runs a job of your own. What it does with a record, and how the values of a key\n"
-          "become one, you write in C, and compile to a shared object:\n"
-          "\n"
-          "    cc -O2 -shared -fPIC $(pkg-config --cflags tequio) job.c -o job.so\n"
-          "    tequio run ./job.so FILE...\n"
-          "    tequio -n 4 run ./job.so --set least=5 --top 20 -r FOLDER\n"
-          "\n"
-          "Begin with a copy of examples/plugin.c (installed: share/doc/tequio/examples);\n"
-          "<tequio/plugin.h> says the rest.\n"
-          "\n"
-          "  --set NAME=VALUE           choose a value for a setting of the job, any number\n"
-          "                             of times\n"
-          "  --help                     behind JOB.so: what that job does, and its settings\n"
-          "  any other option           as with every job: see tequio --help\n"
-          "\n"
-          "JOB.so is loaded by each rank, on all hosts by the same path. If its code returns\n"
-          "an error, crashes or calls exit, the run ends with exit code 6 and a line that\n"
-          "names the rank and the file and byte of the record. If it does not return, the\n"
-          "progress says where it stands, and Ctrl-C ends the run with exit code 10. What it\n"
-          "prints on the standard output stands among the rows: print on stderr.\n",
-          out);
 }
 
 /* ---- Walking over argv ------------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
-/* The command line: one table of options, from which parsing, errors, environment variables and --help come.
+/* The command line: one table of options, from which parsing, errors, environment variables and --help
+ * (cli/help.h) come.
  * Called by main once, on its thread, before anything else runs. */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
@@ -6,7 +7,6 @@
 #include "jobs/jobs.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 /* In the order of the words in the table. */
 typedef enum cli_progress_mode {
@@ -57,10 +57,6 @@ typedef struct cli_options {
  * in one line. With --help or --version nothing else needs to be complete. */
 tq_status cli_options_parse(int argc, char **argv, cli_options *options, char *why, size_t size);
 void cli_options_free(cli_options *options);
-
-/* What --help prints, and with a job that is in a file. */
-void cli_options_help(FILE *out);
-void cli_options_help_run(FILE *out);
 
 /* Whether the job reads the standard input. */
 bool cli_options_read_stdin(const cli_options *options);

@@ -29,6 +29,8 @@ static void describe_still(const tq_progress *progress, char *text, size_t size)
     if (still->phase == TQ_PHASE_MAP)
         snprintf(text, size, "%s has stood still for %.0f s at byte %" PRIu64 " of %s%s", who, still->seconds,
                  still->offset, cut > 0 ? "..." : "", still->file + cut);
+    else if (still->phase == TQ_PHASE_WRITE)
+        snprintf(text, size, "%s has stood still for %.0f s writing a row", who, still->seconds);
     else
         snprintf(text, size, "%s has stood still for %.0f s reducing partition %" PRIu64, who, still->seconds,
                  still->offset);

@@ -185,6 +185,8 @@ static void say_stuck(const run *r, const tq_future *future)
     if (still->phase == TQ_PHASE_MAP)
         cli_print_line(STDERR_FILENO, "tequio: %s has not returned from byte %llu of %s on rank %d", name,
                        (unsigned long long)still->offset, still->file, still->rank);
+    else if (still->phase == TQ_PHASE_WRITE)
+        cli_print_line(STDERR_FILENO, "tequio: %s has not returned from writing a row on rank %d", name, still->rank);
     else
         cli_print_line(STDERR_FILENO, "tequio: %s has not returned from reducing partition %llu on rank %d", name,
                        (unsigned long long)still->offset, still->rank);

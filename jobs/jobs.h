@@ -16,6 +16,7 @@ typedef struct jobs_context {
 typedef struct jobs_entry {
     const char *name;
     const char *summary; /* for --help, within one line */
+    const char *usage;   /* for --help behind the job's name: whole lines, with an example or two */
     const char *operand; /* of a job that is in a file: what stands in front of the inputs; NULL for others */
 
     /* The job's own options, and the size of the struct that their offsets mean. None of the names may be an option of

@@ -140,6 +140,12 @@ static bool describe(tq_job *job, const void *settings, char *why, size_t size)
 const jobs_entry jobs_wordcount = {
     .name = "wordcount",
     .summary = "count each word",
+    .usage = "A word is a longest run of bytes other than ASCII white space, a run of letters\n"
+             "(--words alpha), or what stands between Unicode's word boundaries and has a letter\n"
+             "or a number (--words unicode). Rows are WORD TAB COUNT, by the bytes of the words.\n"
+             "\n"
+             "    tequio wordcount --top 20 -r FOLDER       the most frequent ones in all files\n"
+             "    tequio wordcount --words unicode -i FILE  as people count, in any case\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof *rows,
     .settings_bytes = sizeof(wordcount_settings),

@@ -139,6 +139,8 @@ static void free_workings(tqi_job *job)
     job->texts = NULL;
     while (job->writing.n_outputs)
         tqi_text_free(&job->writing.outputs[--job->writing.n_outputs]);
+    tqi_unpacker_free(&job->writing.unpacker);
+    tqi_text_free(&job->writing.unpacked);
     tqi_map_end(job);
     tqi_run_free_list(&job->spec, job->runs);
     job->runs = NULL;

@@ -23,6 +23,7 @@
 #include "node/order.h"
 #include "node/reader.h"
 #include "node/reduce.h"
+#include "node/writing.h"
 #include <pthread.h>
 
 typedef struct tqi_job tqi_job;
@@ -100,6 +101,9 @@ typedef struct tqi_writing {
     bool output_busy; /* rank 0: a task is writing these texts, which are the task's until it is over */
     tqi_text outputs[TQI_OUTPUTS];
     int n_outputs;
+    /* Rank 0, rows that are written in order: outputs hold packed rows. The task's, until it is over. */
+    tqi_unpacker unpacker;
+    tqi_text unpacked;
     int turn; /* rank 0: the rank whose text comes next, 0 before the first */
     bool incoming_open;
     tqi_text incoming; /* rank 0: being received, or waiting for the writing task */

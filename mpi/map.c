@@ -61,11 +61,15 @@ static void read_and_map(tqi_work *work, tqi_mapper *mapper)
     tq_record chunk;
 
     if (work->chunk)
-        chunk = (tq_record){work->chunk->data, work->chunk->size, job->inputs.files[work->chunk->file].path,
-                            work->chunk->offset};
+        chunk = (tq_record){.data = work->chunk->data,
+                            .size = work->chunk->size,
+                            .file = job->inputs.files[work->chunk->file].path,
+                            .offset = work->chunk->offset};
     else if (tqi_reader_chunk(&mapper->reader, work->file, job->spec.records, work->begin, work->end, &chunk,
                               &work->error))
         return;
+    chunk.file_number = work->chunk ? work->chunk->file : (size_t)(work->file - job->inputs.files);
+    chunk.files = job->inputs.n;
     int worker = mapper->emitter.worker;
     tqi_place *place = tqi_watch_place(&job->watch, worker);
     tqi_place_enter(place, TQI_STAGE_MAP, job->comm->rank, worker);

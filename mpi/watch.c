@@ -26,7 +26,9 @@ static void describe(const tqi_watched *worker, tqi_still *still)
 
     *still = (tqi_still){.is_known = 1,
                          .seconds = worker->seconds,
-                         .phase = worker->stage == TQI_STAGE_MAP ? TQ_PHASE_MAP : TQ_PHASE_REDUCE,
+                         .phase = worker->stage == TQI_STAGE_MAP      ? TQ_PHASE_MAP
+                                  : worker->stage == TQI_STAGE_REDUCE ? TQ_PHASE_REDUCE
+                                                                      : TQ_PHASE_WRITE,
                          .offset = worker->offset};
     if (length > room)
         snprintf(still->file, sizeof still->file, "...%s", worker->file + length - (room - 3));

@@ -3,6 +3,9 @@
  * so it takes no more memory than that. A rank sends without being asked, in packets of a fixed size, so that many small
  * texts make one message; they wait until rank 0 gets to it, and no more than two are under way.
  *
+ * Where the job's own function writes the rows in their order, what the tasks make and ranks send are rows as they are,
+ * packed, and rank 0 calls the function on them when it writes.
+ *
  * Rows that a rank keeps (TQ_OUTPUT_KEEP, TQ_OUTPUT_GATHER) are only counted. */
 #include "mpi/job.h"
 
@@ -60,7 +63,10 @@ tq_status tqi_write_start(tqi_job *job, tq_error *error)
 {
     uint64_t before, rows;
 
-    job->writing = (tqi_writing){.receiving = MPI_REQUEST_NULL, .sends = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
+    job->writing = (tqi_writing){.receiving = MPI_REQUEST_NULL,
+                                 .sends = {MPI_REQUEST_NULL, MPI_REQUEST_NULL},
+                                 .unpacker = {.rest = {.budget = &job->budget}},
+                                 .unpacked = {.budget = &job->budget}};
     open_parts(job, error);
     if (tqi_comm_agree(job->comm, error))
         return error->status;
@@ -106,13 +112,55 @@ static void count_rows(const tqi_job *job, const tqi_rows *rows, size_t from, si
         tqi_account_entry(&job->spec, &job->spec.result_shape, &rows->entries[i], account);
 }
 
+/* The job's own function for rows, if it has one for its format. */
+static tq_write_fn own_function(const tqi_job *job)
+{
+    return job->description.format == TQ_JSON ? job->description.write_json : job->description.write_text;
+}
+
+static bool writes_in_order(const tqi_job *job)
+{
+    return job->description.write_in_order && own_function(job);
+}
+
+/* Before calls of the job's own function; the caller leaves the place. */
+static tqi_writer_fn enter_function(tqi_job *job, int worker)
+{
+    tqi_place *place = tqi_watch_place(&job->watch, worker);
+
+    tqi_place_enter(place, TQI_STAGE_WRITE, job->comm->rank, worker);
+    return (tqi_writer_fn){own_function(job), job->spec.user, &job->spec.result_shape, place, &job->stop};
+}
+
+/* Rows as text or, if they are written in order, packed. */
+static void make_text(tqi_work *work, int worker, const tqi_rows *rows)
+{
+    tqi_job *job = work->job;
+    const tq_job *asked = &job->description;
+    const tqi_value_shape *shape = &job->spec.result_shape;
+    tqi_format format = {asked->format, asked->raw_text, asked->key_name, asked->value_name};
+    tq_status status;
+
+    if (own_function(job) && !asked->write_in_order) {
+        tqi_writer_fn fn = enter_function(job, worker);
+
+        tqi_write_rows(&fn, rows->entries, rows->n, &work->text, &work->error);
+        tqi_place_leave(fn.place);
+        return;
+    }
+    if (own_function(job))
+        status = tqi_pack_rows(shape, rows->entries, rows->n, &work->text);
+    else
+        status = tqi_format_rows(&format, shape, rows->entries, rows->n, &work->text);
+    if (status)
+        tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the text of the rows (see --memory)");
+}
+
 /* Load a part, give up what is behind the limit, and make its text, or keep it. */
 static void write_rows(tqi_work *work, int worker)
 {
     tqi_job *job = work->job;
     tqi_rows *rows = makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
-    const tq_job *asked = &job->description;
-    tqi_format format = {asked->format, asked->raw_text, asked->key_name, asked->value_name};
 
     if (!rows || atomic_load_explicit(&job->stop, memory_order_relaxed) || load(job, work->part, rows, &work->error))
         return;
@@ -126,20 +174,40 @@ static void write_rows(tqi_work *work, int worker)
     work->loaded = work->account;
     tqi_account_add(&work->loaded, &work->dropped);
     rows->n = kept;
-    if (!makes_text(job))
+    if (makes_text(job))
+        make_text(work, worker, rows);
+    else
         tqi_rows_settle(rows);
-    if (makes_text(job) && tqi_format_rows(&format, &job->spec.result_shape, rows->entries, kept, &work->text))
-        tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the text of the rows (see --memory)");
     tqi_store_drop(job->final, work->part);
+}
+
+/* Call the job's function on packed rows; what they become is the next that is written. */
+static tq_status unpack(tqi_work *work, int worker, const tqi_text *packed)
+{
+    tqi_writing *writing = &work->job->writing;
+    tqi_writer_fn fn = enter_function(work->job, worker);
+
+    writing->unpacked.size = 0;
+    tq_status status = tqi_unpack_rows(&writing->unpacker, &fn, (tq_slice){packed->data, packed->size},
+                                       &writing->unpacked, &work->error);
+    tqi_place_leave(fn.place);
+    return status;
 }
 
 static void write_text(tqi_work *work, int worker)
 {
     tqi_writing *writing = &work->job->writing;
 
-    (void)worker;
-    for (int i = 0; i < writing->n_outputs && !work->error.status; i++)
-        tqi_output_write(&work->job->output, writing->outputs[i].data, writing->outputs[i].size, &work->error);
+    for (int i = 0; i < writing->n_outputs && !work->error.status; i++) {
+        const tqi_text *text = &writing->outputs[i];
+
+        if (writes_in_order(work->job)) {
+            if (unpack(work, worker, text))
+                return;
+            text = &writing->unpacked;
+        }
+        tqi_output_write(&work->job->output, text->data, text->size, &work->error);
+    }
 }
 
 /* Give back the memory of texts that are written, or keep it for the next. */

@@ -154,6 +154,35 @@ static char *put_json_string(char *to, tq_slice bytes)
     return to;
 }
 
+tq_status tqi_text_put(tqi_text *text, tq_slice bytes)
+{
+    tq_status status = reserve(text, bytes.size);
+
+    if (!status && bytes.size) {
+        memcpy(text->data + text->size, bytes.data, bytes.size);
+        text->size += bytes.size;
+    }
+    return status;
+}
+
+tq_status tqi_text_put_number(tqi_text *text, int64_t number)
+{
+    tq_status status = reserve(text, DIGITS_MAX);
+
+    if (!status)
+        text->size = (size_t)(put_number(text->data + text->size, number) - text->data);
+    return status;
+}
+
+tq_status tqi_text_put_json(tqi_text *text, tq_slice string)
+{
+    tq_status status = reserve(text, JSON_BYTE_MAX * string.size + 2);
+
+    if (!status)
+        text->size = (size_t)(put_json_string(text->data + text->size, string) - text->data);
+    return status;
+}
+
 static char *put_json_row(const tqi_format *format, const tqi_value_shape *shape, const tqi_entry *entry, char *to)
 {
     *to++ = '{';

@@ -20,6 +20,11 @@ typedef struct tqi_text {
 
 void tqi_text_free(tqi_text *text);
 
+/* Append bytes; a number in decimal; a string of JSON with its quotes. TQ_E_MEMORY: nothing is appended. */
+tq_status tqi_text_put(tqi_text *text, tq_slice bytes);
+tq_status tqi_text_put_number(tqi_text *text, int64_t number);
+tq_status tqi_text_put_json(tqi_text *text, tq_slice string);
+
 /* Append n rows. TQ_E_MEMORY. */
 tq_status tqi_format_rows(const tqi_format *format, const tqi_value_shape *shape, const tqi_entry *entries, size_t n,
                           tqi_text *text);

@@ -43,7 +43,11 @@ static tq_status map_lines(tq_emitter *emitter, const tq_record *chunk, tqi_plac
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *line_end = newline ? newline : end;
-        tq_record line = {at, (size_t)(line_end - at), chunk->file, chunk->offset + (uint64_t)(at - chunk->data)};
+        tq_record line = *chunk;
+
+        line.data = at;
+        line.size = (size_t)(line_end - at);
+        line.offset += (uint64_t)(at - chunk->data);
         tq_status status = call(emitter, emitter->spec->map, &line, place);
 
         if (status)
@@ -59,8 +63,11 @@ static tq_status map_words(tq_emitter *emitter, const tq_record *chunk, tqi_plac
 
     for (size_t n; (n = tq_next_words(&text, words, 256)) != 0;) {
         for (size_t i = 0; i < n; i++) {
-            tq_record word = {words[i].data, words[i].size, chunk->file,
-                              chunk->offset + (uint64_t)(words[i].data - chunk->data)};
+            tq_record word = *chunk;
+
+            word.data = words[i].data;
+            word.size = words[i].size;
+            word.offset += (uint64_t)(words[i].data - chunk->data);
             tq_status status = call(emitter, emitter->spec->map, &word, place);
 
             if (status)

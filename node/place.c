@@ -23,17 +23,20 @@ void tqi_place_leave(tqi_place *place)
 bool tq_here(tq_place *result)
 {
     tqi_place *place = atomic_load_explicit(&here, memory_order_relaxed);
-    bool maps = place && atomic_load_explicit(&place->stage, memory_order_relaxed) == TQI_STAGE_MAP;
 
     if (!place)
         return false;
+    tqi_stage stage = atomic_load_explicit(&place->stage, memory_order_relaxed);
+    bool maps = stage == TQI_STAGE_MAP;
     uint64_t offset = atomic_load_explicit(&place->offset, memory_order_relaxed);
-    *result = (tq_place){.phase = maps ? "map" : "reduce",
+    *result = (tq_place){.phase = maps                        ? "map"
+                                  : stage == TQI_STAGE_REDUCE ? "reduce"
+                                                              : "write",
                          .rank = atomic_load_explicit(&place->rank, memory_order_relaxed),
                          .worker = atomic_load_explicit(&place->worker, memory_order_relaxed),
                          .file = maps ? atomic_load_explicit(&place->file, memory_order_relaxed) : NULL,
                          .offset = maps ? offset : 0,
-                         .partition = maps ? 0 : (uint32_t)offset,
+                         .partition = stage == TQI_STAGE_REDUCE ? (uint32_t)offset : 0,
                          .key = {atomic_load_explicit(&place->key, memory_order_relaxed),
                                  atomic_load_explicit(&place->key_size, memory_order_relaxed)}};
     return true;

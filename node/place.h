@@ -10,14 +10,14 @@
 #include <stdatomic.h>
 #include <tequio/mapreduce.h>
 
-typedef enum tqi_stage { TQI_STAGE_NONE, TQI_STAGE_MAP, TQI_STAGE_REDUCE } tqi_stage;
+typedef enum tqi_stage { TQI_STAGE_NONE, TQI_STAGE_MAP, TQI_STAGE_REDUCE, TQI_STAGE_WRITE } tqi_stage;
 
 typedef struct tqi_place {
     _Atomic(tqi_stage) stage;
     _Atomic(int) rank, worker;
     _Atomic(const char *) file; /* map; NULL between two pieces */
     _Atomic(uint64_t) offset;   /* map: of the record in file. reduce: the partition */
-    _Atomic(uint64_t) keys;     /* reduce: how many keys the reducer was called for */
+    _Atomic(uint64_t) keys;     /* reduce, write: how many keys the function was called for */
     _Atomic(const char *) key;  /* and the newest of them, */
     _Atomic(size_t) key_size;
     char apart[64]; /* no two places of an array share a line of the cache */

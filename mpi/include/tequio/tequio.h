@@ -106,7 +106,8 @@ typedef struct tq_still {
     int rank;                 /* -1: no worker is in the job's own code */
     tq_phase phase;           /* map: */
     uint64_t offset;          /* where the record begins, */
-    char file[TQ_STILL_FILE]; /* and in which file; shortened at its front when longer. reduce: offset is the partition */
+    char file[TQ_STILL_FILE]; /* and in which file; shortened at its front when longer. reduce: offset is the partition.
+                               * write: neither says anything */
 } tq_still;
 
 typedef struct tq_progress {
@@ -157,6 +158,9 @@ typedef struct tq_job {
     bool raw_text;           /* TQ_TEXT: no escapes */
     const char *key_name;    /* TQ_JSON; NULL = "key" */
     const char *value_name;  /* TQ_JSON; NULL = "value" */
+    /* How rows are written, for TQ_TEXT and for TQ_JSON; NULL: as tq_format says. For rows that are kept neither is. */
+    tq_write_fn write_text, write_json;
+    bool write_in_order; /* both, on rank 0: see tq_write_fn */
 
     uint64_t round_bytes;  /* most bytes a rank sends in one round of the shuffle; 0 = 8 MiB, on one host 2 MiB */
     uint64_t memory_bytes; /* budget of this rank; 0 = half of what its host, or its control group, has free, divided among
@@ -172,7 +176,7 @@ typedef struct tq_job {
     void *progress_user; /* handed to progress and on_snapshot instead; NULL = user */
 } tq_job;
 
-#define TQ_JOB_ABI 2
+#define TQ_JOB_ABI 3
 #define TQ_JOB_INIT {.abi = TQ_JOB_ABI}
 
 /* Queue a job. Collective. Everything job points to is copied, but user. Returns at once with a future that the caller
@@ -199,12 +203,6 @@ TQ_API tq_status tq_job_error(const tq_future *future, tq_error *error);
 
 /* The rows that this rank keeps (TQ_OUTPUT_KEEP, TQ_OUTPUT_GATHER), in order. 0 unless the job is done. */
 TQ_API uint64_t tq_job_rows(const tq_future *future);
-
-typedef struct tq_row {
-    tq_slice key;
-    tq_slice value; /* TQ_I64: the eight bytes of i64 */
-    int64_t i64;    /* TQ_I64 */
-} tq_row;
 
 /* Row index of this rank, 0 .. tq_job_rows-1. The slices live as long as the future. TQ_E_USAGE: no such row. */
 TQ_API tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row);

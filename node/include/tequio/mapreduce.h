@@ -25,6 +25,8 @@ typedef struct tq_record {
     size_t size;
     const char *file; /* the path as it was found; "-" for the standard input */
     uint64_t offset;  /* of data in file */
+    size_t file_number; /* of file: 0 for the first of the input, whose order is that of inputs, folders by name */
+    size_t files;       /* in the whole input */
 } tq_record;
 
 typedef struct tq_emitter tq_emitter;
@@ -102,6 +104,32 @@ typedef enum tq_format {
               * surrogateescape has it, so that no two keys look alike */
 } tq_format;
 
+/* A row of the result. The slices are valid during the call that got it, or as long as that says. */
+typedef struct tq_row {
+    tq_slice key;
+    tq_slice value; /* TQ_I64: the eight bytes of i64 */
+    int64_t i64;    /* TQ_I64 */
+} tq_row;
+
+/* Bytes of the output that a function of the job appends to: any bytes; a number in decimal; a string of JSON, with its
+ * quotes, in which a byte that is not UTF-8 becomes what TQ_JSON makes of it. TQ_OK; after any other answer the function
+ * should return: the job is ending anyway. */
+typedef struct tq_text tq_text;
+TQ_API tq_status tq_text_put(tq_text *text, tq_slice bytes);
+TQ_API tq_status tq_text_put_number(tq_text *text, int64_t number);
+TQ_API tq_status tq_text_put_json(tq_text *text, tq_slice string);
+
+/* How a row is written, where that is not key TAB value: appends what stands for it in the output, be it several lines or
+ * nothing, with the newline at its end. Returns 0, or another number to end the job with TQ_E_USER.
+ *
+ * Called on all ranks by several workers at a time on different rows: it may read what user points to, and change none of
+ * it. With write_in_order it is called on rank 0 alone, by one thread at a time, for each row of the whole result in
+ * order, and may keep state from row to row (a running sum, the key before). Then rank 0 alone makes all text. */
+typedef int (*tq_write_fn)(const tq_row *row, tq_text *text, void *user);
+
+/* Say why it fails. Returns 1. */
+TQ_API int tq_text_fail(tq_text *text, const char *format, ...) TQ_PRINTF(2, 3);
+
 /* Of what is spilled to a disk. Which of them a build of tequio has depends on the libraries it found. */
 typedef enum tq_compression {
     TQ_COMPRESSION_NONE,
@@ -113,15 +141,15 @@ typedef enum tq_compression {
 
 /* Where a worker stands in the job's own code. */
 typedef struct tq_place {
-    const char *phase; /* "map" or "reduce" */
+    const char *phase; /* "map", "reduce" or "write" */
     int rank, worker;
     const char *file;   /* map: of the record that the mapper has (of the piece, for map_chunk), NULL between two; */
     uint64_t offset;    /* and where that begins in file */
     uint32_t partition; /* reduce */
-    tq_slice key;       /* reduce: that the reducer has; size 0: none yet, or an empty one */
+    tq_slice key;       /* reduce, write: that of the call; size 0: none yet, or an empty one */
 } tq_place;
 
-/* Where the calling thread stands. False: in no job's mapper, combiner or reducer. What *place points to stays while the
+/* Where the calling thread stands. False: in no function of a job. What *place points to stays while the
  * thread does not go on. May be called in a handler of a signal such as SIGSEGV. */
 TQ_API bool tq_here(tq_place *place);
 

@@ -1,0 +1,171 @@
+/* Rows that the job's own functions write: on any rank and thread, or in order with state from row to row; their failures;
+ * and which file a mapper is told that its record is in. */
+#include "words.h"
+
+enum { FILES = 5, LINES = 300 };
+
+static char names[FILES][PATH_SIZE];
+static const char *inputs[FILES];
+
+/* Line l of file f is "f l"; one of the files is empty. */
+static void make_files(const struct trial *trial)
+{
+    char *text = malloc(LINES * 16), name[16];
+
+    CHECK(text);
+    for (int f = 0; f < FILES; f++) {
+        size_t size = 0;
+
+        snprintf(name, sizeof name, "in/file-%d", FILES - f); /* not in the order of their names */
+        inputs[f] = path_of(trial, names[f], name);
+        for (int l = 0; f != 2 && l < LINES; l++)
+            size += (size_t)sprintf(text + size, "%d %d\n", f, l);
+        if (trial->rank == 0)
+            write_file(names[f], text, size);
+    }
+    free(text);
+    meet(trial);
+}
+
+/* The key is where the line stands in the input, so that the order of the rows is that of the lines. */
+static int map_line(const tq_record *line, tq_emitter *emitter, void *user)
+{
+    unsigned char key[5] = {(unsigned char)line->file_number, (unsigned char)(line->offset >> 24),
+                            (unsigned char)(line->offset >> 16), (unsigned char)(line->offset >> 8),
+                            (unsigned char)line->offset};
+
+    (void)user;
+    if (line->files != FILES || line->file_number >= FILES || strcmp(line->file, names[line->file_number]) != 0)
+        return tq_emit_fail(emitter, "file %zu of %zu is %s", line->file_number, line->files, line->file);
+    return (int)tq_emit(emitter, (tq_slice){(const char *)key, sizeof key}, (tq_slice){line->data, line->size});
+}
+
+static int write_line(const tq_row *row, tq_text *text, void *user)
+{
+    (void)user;
+    return tq_text_put(text, row->value) || tq_text_put(text, (tq_slice){"\n", 1});
+}
+
+/* With its number. */
+typedef struct counted {
+    int64_t lines;
+} counted;
+
+static int write_counted(const tq_row *row, tq_text *text, void *user)
+{
+    counted *state = user;
+
+    if (tq_text_put_number(text, ++state->lines) || tq_text_put(text, (tq_slice){":", 1}))
+        return 1;
+    return write_line(row, text, NULL);
+}
+
+static int write_json(const tq_row *row, tq_text *text, void *user)
+{
+    (void)user;
+    return tq_text_put_json(text, row->value) || tq_text_put(text, (tq_slice){"\n", 1});
+}
+
+static int write_badly(const tq_row *row, tq_text *text, void *user)
+{
+    (void)user;
+    return row->value.size == 5 && memcmp(row->value.data, "3 217", 5) == 0 ? tq_text_fail(text, "not this one") : 0;
+}
+
+static tq_job job_of(const struct trial *trial, char path[PATH_SIZE])
+{
+    tq_job job = TQ_JOB_INIT;
+
+    job.inputs = inputs;
+    job.n_inputs = FILES;
+    job.split_bytes = 170;
+    job.map = map_line;
+    job.value_type = TQ_BYTES;
+    job.output = TQ_OUTPUT_FILE;
+    job.output_path = path_of(trial, path, "out/lines");
+    return job;
+}
+
+/* What is written must be all lines in order: numbered, or as strings of JSON. */
+static void test_all(const struct trial *trial, bool counts, bool json)
+{
+    char path[PATH_SIZE], line[64];
+    tq_job job = job_of(trial, path);
+    counted state = {0};
+    size_t size, at = 0;
+
+    job.write_text = counts ? write_counted : write_line;
+    job.write_json = json ? write_json : NULL;
+    job.format = json ? TQ_JSON : TQ_TEXT;
+    job.write_in_order = counts;
+    job.user = &state;
+    tq_future *future = run_well(trial, &job);
+    tq_future_release(future);
+    CHECK(state.lines == (counts && !json && trial->rank == 0 ? LINES * (FILES - 1) : 0));
+    meet(trial);
+    if (trial->rank != 0)
+        return;
+    char *text = read_file(path, &size);
+    for (int f = 0, n = 0; f < FILES; f++)
+        for (int l = 0; f != 2 && l < LINES; l++) {
+            int length = counts && !json ? sprintf(line, "%d:%d %d\n", ++n, f, l)
+                         : json          ? sprintf(line, "\"%d %d\"\n", f, l)
+                                         : sprintf(line, "%d %d\n", f, l);
+            CHECK_THAT(strncmp(text + at, line, (size_t)length) == 0, "%.20s instead of %s", text + at, line);
+            at += (size_t)length;
+        }
+    CHECK(at == size);
+    free(text);
+}
+
+/* Only one format has a function of its own: the other is the usual one. */
+static void test_other_format(const struct trial *trial)
+{
+    char path[PATH_SIZE];
+    tq_job job = job_of(trial, path);
+    size_t size;
+
+    job.write_text = write_badly;
+    job.write_in_order = true;
+    job.format = TQ_JSON;
+    tq_future_release(run_well(trial, &job));
+    meet(trial);
+    if (trial->rank != 0)
+        return;
+    char *text = read_file(path, &size);
+    CHECK(size > 40 && strstr(text, ",\"value\":\"0 1\"}\n"));
+    free(text);
+}
+
+static void test_failure(const struct trial *trial, bool in_order)
+{
+    char path[PATH_SIZE];
+    tq_job job = job_of(trial, path);
+    tq_error error;
+
+    job.write_text = write_badly;
+    job.write_in_order = in_order;
+    job.output_path = path_of(trial, path, "out/never");
+    tq_future *future = tq_submit(trial->cluster, &job);
+    CHECK_STATUS(await(future), TQ_E_USER);
+    CHECK_STATUS(tq_job_error(future, &error), TQ_OK);
+    CHECK_THAT(strncmp(error.message, "not this one (key '", 19) == 0, "%s", error.message);
+    CHECK(strcmp(error.phase, "write") == 0 && (!in_order || error.rank == 0));
+    tq_future_release(future);
+    CHECK(access(path, F_OK) != 0);
+    meet(trial);
+}
+
+int main(int argc, char **argv)
+{
+    struct trial trial;
+
+    begin_trial(&trial, argc, argv, "writing");
+    make_files(&trial);
+    for (int kind = 0; kind < 4; kind++)
+        test_all(&trial, kind & 1, kind & 2);
+    test_other_format(&trial);
+    test_failure(&trial, false);
+    test_failure(&trial, true);
+    return end_trial(&trial);
+}
