@@ -265,9 +265,13 @@ static tq_status apply_items(walker *w, cli_options *options)
     return step == WALK_END ? TQ_OK : TQ_E_USAGE;
 }
 
+/* Whether something stands in front of the inputs: not where the option that it would be a value of is given. */
 static bool has_operand(const cli_options *options)
 {
-    return options->job != NULL && options->job->operand != NULL;
+    const jobs_entry *job = options->job;
+    if (job == NULL || job->operand == NULL)
+        return false;
+    return job->operand_row == NULL || ((option_list *)cli_value_at(job->operand_row, options->settings))->n == 0;
 }
 
 /* What is loaded stands where it was named, not where libraries are, and ranks may be in another folder. In one that has
@@ -282,17 +286,28 @@ static char *absolute(const char *path)
     return length >= 0 ? result : NULL;
 }
 
+/* A file becomes a path that is the same for all ranks. */
+static tq_status take_operand(walker *w, cli_options *options, const char **operand)
+{
+    const jobs_entry *job = options->job;
+    if (job->operand_row != NULL)
+        return cli_value_store(job->operand_row, options->settings, *operand, job->operand, w->why, w->why_size)
+                   ? TQ_OK
+                   : TQ_E_MEMORY;
+    options->plugin = absolute(*operand);
+    *operand = options->plugin;
+    return options->plugin != NULL ? TQ_OK : TQ_E_MEMORY;
+}
+
 /* inputs holds the job's name, its operand and the files: take the first two off, and finish the command line of the
  * ranks. */
-static tq_status finish_lists(cli_options *options)
+static tq_status finish_lists(walker *w, cli_options *options)
 {
     size_t first = has_operand(options) ? 2 : 1;
     if (options->n_inputs < first)
         return TQ_OK; /* help */
-    if (first == 2 && (options->plugin = absolute(options->inputs[1])) == NULL)
+    if (first == 2 && take_operand(w, options, &options->inputs[1]) != TQ_OK)
         return TQ_E_MEMORY;
-    if (first == 2)
-        options->inputs[1] = options->plugin;
     options->forward[options->n_forward++] = (char *)"--";
     for (size_t i = 0; i < options->n_inputs; i++)
         options->forward[options->n_forward++] = (char *)options->inputs[i];
@@ -334,10 +349,13 @@ static tq_status parse(walker *w, cli_options *options)
         return TQ_E_USAGE;
     }
     if (has_operand(options) && options->n_inputs < 2 && !options->help && !options->version) {
-        snprintf(w->why, w->why_size, "which job? For example: tequio %s ./job.so FILE", job->name);
+        if (job->operand_row != NULL)
+            snprintf(w->why, w->why_size, "%s needs a %s", job->name, job->operand);
+        else
+            snprintf(w->why, w->why_size, "which job? For example: tequio %s ./job.so FILE", job->name);
         return TQ_E_USAGE;
     }
-    return finish_lists(options);
+    return finish_lists(w, options);
 }
 
 tq_status cli_options_parse(int argc, char **argv, cli_options *options, char *why, size_t size)
@@ -355,7 +373,7 @@ void cli_options_free(cli_options *options)
     free(options->forward);
     free(options->inputs);
     for (size_t i = 0; options->settings != NULL && i < options->job->n_rows; i++)
-        if (options->job->rows[i].type == OPTION_LIST)
+        if (options->job->rows[i].type == OPTION_LIST || options->job->rows[i].type == OPTION_TEXTS)
             free(((option_list *)cli_value_at(&options->job->rows[i], options->settings))->items);
     free(options->settings);
     free(options->plugin);

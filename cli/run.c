@@ -26,7 +26,9 @@ static const double notable_run_s = 2, notable_load = 1.25, notable_heat = 4;
 
 typedef struct run {
     jobs_context context; /* of a built-in job, */
+    void *user;           /* which is described, if this is not NULL: its user pointer then; */
     cli_plugin plugin;    /* or where the job comes from */
+    int exit_code;        /* of a job that ended well */
     const cli_options *options;
     tq_cluster *cluster;
     cli_progress *progress;
@@ -79,28 +81,10 @@ static int on_snapshot(const tq_progress *progress, tq_phase phase, void *user)
     return cli_signals_caught();
 }
 
-/* What the job does: it says so itself. */
-static tq_status describe_job(run *r, tq_job *job, tq_error *error)
+/* What the command is asked for: a plug-in has no say in that. */
+static void fill_in(run *r, tq_job *job)
 {
     const cli_options *options = r->options;
-    if (options->plugin != NULL) {
-        tq_process process = {r->rank, tq_cluster_size(r->cluster), tq_cluster_threads(r->cluster)};
-        const jobs_run_settings *settings = options->settings;
-        tq_status status = cli_plugin_load(&r->plugin, options->plugin, error);
-        return status != TQ_OK ? status : cli_plugin_describe(&r->plugin, &settings->set, &process, job, error);
-    }
-    job->user = &r->context;
-    if (!options->job->describe(job, options->settings, error->message, sizeof error->message))
-        error->status = TQ_E_USAGE;
-    return error->status;
-}
-
-/* And what the command is asked for: a plug-in has no say in that. */
-static tq_status describe(run *r, tq_job *job, tq_error *error)
-{
-    const cli_options *options = r->options;
-    if (describe_job(r, job, error) != TQ_OK)
-        return error->status;
     job->abi = TQ_JOB_ABI;
     job->name = options->plugin != NULL ? cli_plugin_name(options->plugin) : options->job->name;
     job->inputs = options->inputs;
@@ -122,7 +106,41 @@ static tq_status describe(run *r, tq_job *job, tq_error *error)
     job->progress = NULL;
     job->on_snapshot = on_snapshot;
     job->progress_user = r;
-    return TQ_OK;
+}
+
+static tq_status describe_plugin(run *r, tq_job *job, tq_error *error)
+{
+    const jobs_run_settings *settings = r->options->settings;
+    tq_process process = {r->rank, tq_cluster_size(r->cluster), tq_cluster_threads(r->cluster)};
+    tq_status status = cli_plugin_load(&r->plugin, r->options->plugin, error);
+    if (status == TQ_OK)
+        status = cli_plugin_describe(&r->plugin, &settings->set, &process, job, error);
+    fill_in(r, job);
+    return status;
+}
+
+/* What the job does it says itself: a built-in one may look at what is asked for. */
+static tq_status describe(run *r, tq_job *job, tq_error *error)
+{
+    const cli_options *options = r->options;
+    if (options->plugin != NULL)
+        return describe_plugin(r, job, error);
+    fill_in(r, job);
+    job->user = &r->context;
+    if (options->job->describe(job, options->settings, error->message, sizeof error->message))
+        r->user = job->user;
+    else
+        error->status = TQ_E_USAGE;
+    return error->status;
+}
+
+/* No function of the job is called any more. */
+static void end_job(run *r, const tq_stats *stats)
+{
+    const jobs_entry *job = r->options->job;
+    int code = r->user != NULL && job->end != NULL ? job->end(r->user, stats) : 0;
+    r->exit_code = stats != NULL ? code : 0;
+    cli_plugin_end(&r->plugin);
 }
 
 /* ---- The way of the result to the terminal ----------------------------------------------------------------------- */
@@ -272,8 +290,8 @@ static void run_job(run *r, tq_error *error)
     write_stats(r, future, error);
     if (error->status == TQ_OK)
         say_skew(r, future);
+    end_job(r, error->status == TQ_OK ? tq_job_stats(future) : NULL);
     tq_future_release(future); /* no callback runs after this */
-    cli_plugin_end(&r->plugin);
 }
 
 /* What a signal's handler says when it must end the process by itself. */
@@ -329,7 +347,7 @@ int cli_run(const cli_options *options)
     run_job(&r, &error);
     close_relay(&r);
     cli_progress_close(r.progress, error.status == TQ_OK);
-    int status = (int)error.status;
+    int status = error.status == TQ_OK ? r.exit_code : (int)error.status;
     if (status == TQ_E_OUTPUT && is_output_gone(options))
         status = CLI_STATUS_PIPE;
     /* The launcher knows the status from rank 0. To mpirun the run ended well in any case: a rank that ends with
@@ -337,7 +355,7 @@ int cli_run(const cli_options *options)
     int exit_status = r.launched ? TQ_OK : status;
     cli_signals_settle(exit_status);
     cli_crash_settle();
-    if (r.rank == 0 && status != TQ_OK && status != CLI_STATUS_PIPE)
+    if (r.rank == 0 && error.status != TQ_OK && status != CLI_STATUS_PIPE)
         say(&r, &error);
     if (r.rank == 0 && r.launched)
         cli_link_send_end(status);

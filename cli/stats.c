@@ -57,7 +57,8 @@ static json_t *option_of(const option_row *row, const void *base)
     case OPTION_SECONDS: return json_real(*(const double *)value);
     case OPTION_CHOICE: return json_string(cli_value_text(row, base, text, sizeof text));
     case OPTION_STRING: return *(const char *const *)value != NULL ? text_of(*(const char *const *)value) : json_null();
-    case OPTION_LIST: {
+    case OPTION_LIST:
+    case OPTION_TEXTS: {
         const option_list *list = value;
         json_t *items = json_array();
         for (size_t i = 0; i < list->n; i++)

@@ -115,9 +115,10 @@ static bool store_flag(bool *value, const char *text, const char *spelled, char 
     return false;
 }
 
-static bool store_item(option_list *list, const char *text, const char *spelled, char *why, size_t size)
+static bool store_item(const option_row *row, option_list *list, const char *text, const char *spelled, char *why,
+                       size_t size)
 {
-    if (text[0] == '=' || strchr(text, '=') == NULL) {
+    if (row->type == OPTION_LIST && (text[0] == '=' || strchr(text, '=') == NULL)) {
         snprintf(why, size, "%s takes NAME=VALUE, not '%s'", spelled, text);
         return false;
     }
@@ -134,7 +135,7 @@ static bool store_item(option_list *list, const char *text, const char *spelled,
 bool cli_value_store(const option_row *row, void *base, const char *text, const char *spelled, char *why, size_t size)
 {
     void *value = cli_value_at(row, base);
-    if (*text == '\0') {
+    if (*text == '\0' && row->type != OPTION_TEXTS) {
         snprintf(why, size, "%s needs a value (%s)", spelled, row->argument != NULL ? row->argument : "1 or 0");
         return false;
     }
@@ -145,7 +146,8 @@ bool cli_value_store(const option_row *row, void *base, const char *text, const 
     case OPTION_SECONDS: return store_seconds(row, value, text, spelled, why, size);
     case OPTION_CHOICE: return store_choice(row, value, text, spelled, why, size);
     case OPTION_STRING: *(const char **)value = text; return true;
-    case OPTION_LIST: return store_item(value, text, spelled, why, size);
+    case OPTION_LIST:
+    case OPTION_TEXTS: return store_item(row, value, text, spelled, why, size);
     }
     return false;
 }
@@ -171,7 +173,8 @@ const char *cli_value_text(const option_row *row, const void *base, char *text, 
         snprintf(text, size, "%s", string != NULL ? string : "");
         break;
     }
-    case OPTION_LIST: { /* the last one counts, as with the others */
+    case OPTION_LIST:
+    case OPTION_TEXTS: { /* the last one counts, as with the others */
         const option_list *list = value;
         snprintf(text, size, "%s", list->n > 0 ? list->items[list->n - 1] : "");
         break;

@@ -17,7 +17,10 @@ typedef struct jobs_entry {
     const char *name;
     const char *summary; /* for --help, within one line */
     const char *usage;   /* for --help behind the job's name: whole lines, with an example or two */
-    const char *operand; /* of a job that is in a file: what stands in front of the inputs; NULL for others */
+    const char *operand; /* what stands in front of the inputs; NULL: nothing does */
+    const option_row
+        *operand_row; /* the option (OPTION_TEXTS) that the operand is a value of, and that does without it when
+                                    * it is given; NULL: the operand is the file that the job is in */
 
     /* The job's own options, and the size of the struct that their offsets mean. None of the names may be an option of
      * the command or, with another type, of another job. */
@@ -25,11 +28,16 @@ typedef struct jobs_entry {
     size_t n_rows;
     size_t settings_bytes;
 
-    /* NULL with an operand: the command loads that file, and lets it describe the job (tequio/plugin.h).
-     * Fill in what the job is: records, map, values, combining, reducing, names of the columns. Input, order, output
-     * and limits are the command's. False if the settings contradict each other; why (size bytes) then says so in a
-     * line. */
+    /* NULL if the job is in a file: the command loads that, and lets it describe the job (tequio/plugin.h).
+     * Fill in what the job is: records, map, values, combining, reducing, names of the columns, how rows are written. Input,
+     * order, output and limits are the command's, and there already. job->user is a jobs_context, or what describe puts in its
+     * place. False if the settings make no sense together, or with what is there; why (size bytes) then says so in a line. */
     bool (*describe)(tq_job *job, const void *settings, char *why, size_t size);
+
+    /* The job has ended: give back what describe made. user: as describe left it. Called on each rank where describe went
+     * well. stats: on rank 0 of a job that ended well, else NULL. Returns the exit code of such a run. NULL: there is nothing
+     * to give back, and the code is 0. */
+    int (*end)(void *user, const tq_stats *stats);
 } jobs_entry;
 
 /* Job number index, in the order of --help; NULL behind the last. */
@@ -43,6 +51,6 @@ typedef struct jobs_run_settings {
     option_list set;
 } jobs_run_settings;
 
-extern const jobs_entry jobs_wordcount, jobs_run;
+extern const jobs_entry jobs_wordcount, jobs_index, jobs_top, jobs_distinct, jobs_run;
 
 #endif

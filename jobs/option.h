@@ -14,7 +14,8 @@ typedef enum option_type {
     OPTION_SECONDS, /* double, more than 0, at most `most` */
     OPTION_STRING,  /* const char *, not empty */
     OPTION_CHOICE,  /* int: the place, from 0, of the word in `argument`, where | stands between the words */
-    OPTION_LIST     /* option_list: each NAME=VALUE that was given, in order */
+    OPTION_LIST,    /* option_list: each NAME=VALUE that was given, in order */
+    OPTION_TEXTS    /* option_list: each text that was given, in order; it may be empty */
 } option_type;
 
 typedef struct option_list {

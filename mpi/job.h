@@ -104,6 +104,7 @@ typedef struct tqi_writing {
     /* Rank 0, rows that are written in order: outputs hold packed rows. The task's, until it is over. */
     tqi_unpacker unpacker;
     tqi_text unpacked;
+    bool ended; /* rank 0: the job's function has been told that there are no more rows */
     int turn; /* rank 0: the rank whose text comes next, 0 before the first */
     bool incoming_open;
     tqi_text incoming; /* rank 0: being received, or waiting for the writing task */

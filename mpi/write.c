@@ -210,6 +210,19 @@ static void write_text(tqi_work *work, int worker)
     }
 }
 
+/* Behind the last row the job's function may have something left to say. */
+static void write_end(tqi_work *work, int worker)
+{
+    tqi_writing *writing = &work->job->writing;
+    tqi_writer_fn fn = enter_function(work->job, worker);
+
+    writing->unpacked.size = 0;
+    tq_status status = tqi_write_end(&fn, &writing->unpacked, &work->error);
+    tqi_place_leave(fn.place);
+    if (!status)
+        tqi_output_write(&work->job->output, writing->unpacked.data, writing->unpacked.size, &work->error);
+}
+
 /* Give back the memory of texts that are written, or keep it for the next. */
 static void reuse_outputs(tqi_job *job)
 {
@@ -224,7 +237,7 @@ static void done(tqi_job *job, tqi_work *work)
 {
     tqi_phase_count *write = &job->counts.phase[TQ_PHASE_WRITE];
 
-    if (work->run == write_text) {
+    if (work->run == write_text || work->run == write_end) {
         reuse_outputs(job);
         job->writing.output_busy = false;
         return;
@@ -398,11 +411,37 @@ static tq_status receive_text(tqi_job *job, bool *moved, tq_error *error)
     return TQ_OK;
 }
 
+static bool has_all_texts(const tqi_job *job)
+{
+    const tqi_writing *writing = &job->writing;
+
+    return writing->taken == job->n_parts && (job->comm->size == 1 || writing->turn == job->comm->size);
+}
+
+static void start_end(tqi_job *job)
+{
+    tqi_work *work = tqi_work_new(job, write_end);
+
+    if (!work)
+        return;
+    job->writing.ended = job->writing.output_busy = true;
+    tqi_work_start(work);
+}
+
+static void receive_texts(tqi_job *job, bool *moved)
+{
+    tqi_writing *writing = &job->writing;
+    tq_error error;
+
+    writing->turn = writing->turn ? writing->turn : 1;
+    if (writing->turn < job->comm->size && receive_text(job, moved, &error))
+        tqi_job_fail(job, &error);
+}
+
 static void write_out(tqi_job *job, bool *moved)
 {
     tqi_writing *writing = &job->writing;
     tqi_text text;
-    tq_error error;
 
     while (!writing->output_busy && writing->n_outputs < TQI_OUTPUTS && next_text(job, &text)) {
         *moved = true;
@@ -410,11 +449,12 @@ static void write_out(tqi_job *job, bool *moved)
     }
     if (!writing->output_busy)
         start_output(job);
-    if (writing->taken < job->n_parts || job->comm->size == 1)
-        return;
-    writing->turn = writing->turn ? writing->turn : 1;
-    if (writing->turn < job->comm->size && receive_text(job, moved, &error))
-        tqi_job_fail(job, &error);
+    if (writing->taken == job->n_parts && job->comm->size > 1)
+        receive_texts(job, moved);
+    if (has_all_texts(job) && !writing->output_busy && !writing->ended && writes_in_order(job)) {
+        *moved = true;
+        start_end(job);
+    }
 }
 
 /* Make texts, but only a few parts ahead of what has been taken. */
@@ -446,8 +486,7 @@ bool tqi_write_step(tqi_job *job, tqi_vote *vote)
     else
         send_text(job, &moved);
     if (job->comm->rank == 0)
-        vote->busy = writing->taken < job->n_parts || job->works_used > 0 ||
-                     (job->comm->size > 1 && writing->turn < job->comm->size);
+        vote->busy = !has_all_texts(job) || job->works_used > 0 || (writes_in_order(job) && !writing->ended);
     else
         vote->busy = !writing->sent_end || !are_sent(writing);
     return moved;

@@ -81,6 +81,14 @@ tq_status tqi_write_rows(const tqi_writer_fn *fn, const tqi_entry *entries, size
     return status;
 }
 
+tq_status tqi_write_end(const tqi_writer_fn *fn, tqi_text *bytes, tq_error *error)
+{
+    tq_text text = {.bytes = bytes};
+    int code = fn->write(NULL, &text, fn->user);
+
+    return code || text.status ? explain(&text, (tq_slice){"", 0}, code, error) : TQ_OK;
+}
+
 /* ---- Packed rows: the size of the key, that of the value, key, value --------------------------------------------- */
 
 enum { HEAD = 8 }; /* two sizes of four bytes: neither is more than 1 GiB */

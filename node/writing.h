@@ -19,6 +19,9 @@ typedef struct tqi_writer_fn {
 /* Append n rows to text by the job's function. TQ_E_USER, TQ_E_MEMORY, TQ_E_CANCELLED. */
 tq_status tqi_write_rows(const tqi_writer_fn *fn, const tqi_entry *entries, size_t n, tqi_text *text, tq_error *error);
 
+/* Append what the job's function has to say behind the last row. TQ_E_USER, TQ_E_MEMORY. */
+tq_status tqi_write_end(const tqi_writer_fn *fn, tqi_text *text, tq_error *error);
+
 /* Append n rows as they are: sizes, key, value. TQ_E_MEMORY. */
 tq_status tqi_pack_rows(const tqi_value_shape *shape, const tqi_entry *entries, size_t n, tqi_text *text);
 

@@ -46,15 +46,20 @@ static int write_line(const tq_row *row, tq_text *text, void *user)
     return tq_text_put(text, row->value) || tq_text_put(text, (tq_slice){"\n", 1});
 }
 
-/* With its number. */
+/* With its number, and at the end how many there were. */
 typedef struct counted {
     int64_t lines;
+    int ends;
 } counted;
 
 static int write_counted(const tq_row *row, tq_text *text, void *user)
 {
     counted *state = user;
 
+    if (!row) {
+        state->ends++;
+        return tq_text_put_number(text, state->lines) || tq_text_put(text, (tq_slice){" lines\n", 7});
+    }
     if (tq_text_put_number(text, ++state->lines) || tq_text_put(text, (tq_slice){":", 1}))
         return 1;
     return write_line(row, text, NULL);
@@ -63,13 +68,15 @@ static int write_counted(const tq_row *row, tq_text *text, void *user)
 static int write_json(const tq_row *row, tq_text *text, void *user)
 {
     (void)user;
+    if (!row)
+        return 0;
     return tq_text_put_json(text, row->value) || tq_text_put(text, (tq_slice){"\n", 1});
 }
 
 static int write_badly(const tq_row *row, tq_text *text, void *user)
 {
     (void)user;
-    return row->value.size == 5 && memcmp(row->value.data, "3 217", 5) == 0 ? tq_text_fail(text, "not this one") : 0;
+    return row && row->value.size == 5 && memcmp(row->value.data, "3 217", 5) == 0 ? tq_text_fail(text, "not this one") : 0;
 }
 
 static tq_job job_of(const struct trial *trial, char path[PATH_SIZE])
@@ -114,8 +121,36 @@ static void test_all(const struct trial *trial, bool counts, bool json)
             CHECK_THAT(strncmp(text + at, line, (size_t)length) == 0, "%.20s instead of %s", text + at, line);
             at += (size_t)length;
         }
-    CHECK(at == size);
+    if (counts && !json)
+        at += (size_t)sprintf(line, "%d lines\n", LINES * (FILES - 1));
+    CHECK(at == size && (!counts || json || memcmp(text + size - strlen(line), line, strlen(line)) == 0));
     free(text);
+}
+
+static int map_nothing(const tq_record *line, tq_emitter *emitter, void *user)
+{
+    (void)line, (void)emitter, (void)user;
+    return 0;
+}
+
+/* The function is told that there are no more rows, even if there was none, and not in a run that fails. */
+static void test_end(const struct trial *trial, bool fails)
+{
+    char path[PATH_SIZE];
+    tq_job job = job_of(trial, path);
+    counted state = {0};
+
+    job.map = fails ? map_line : map_nothing;
+    job.write_text = write_counted;
+    job.write_in_order = true;
+    job.user = &state;
+    if (fails)
+        job.output_path = "/nowhere/lines";
+    tq_future *future = tq_submit(trial->cluster, &job);
+    CHECK_STATUS(await(future), fails ? TQ_E_OUTPUT : TQ_OK);
+    tq_future_release(future);
+    CHECK(state.lines == 0 && state.ends == (!fails && trial->rank == 0 ? 1 : 0));
+    meet(trial);
 }
 
 /* Only one format has a function of its own: the other is the usual one. */
@@ -164,6 +199,8 @@ int main(int argc, char **argv)
     make_files(&trial);
     for (int kind = 0; kind < 4; kind++)
         test_all(&trial, kind & 1, kind & 2);
+    test_end(&trial, false);
+    test_end(&trial, true);
     test_other_format(&trial);
     test_failure(&trial, false);
     test_failure(&trial, true);

@@ -12,14 +12,10 @@
 
 #include <cmocka.h>
 
-/* The command is no library: its sources are compiled into the test. */
+/* The command is no library: what is tested here is compiled into the test. */
 #include "cli/help.c"
 #include "cli/options.c"
 #include "cli/values.c"
-#include "jobs/jobs.c"
-#include "jobs/run.c"
-#include "jobs/wordcount.c"
-#include "jobs/words.c"
 
 typedef struct parsed {
     cli_options options;

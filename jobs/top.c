@@ -1,0 +1,45 @@
+/* top: the most frequent keys, with how often they occur, exactly. */
+#include "jobs/jobs.h"
+#include "jobs/keys.h"
+
+enum { USUAL = 10 };
+
+static const option_row rows[] = {KEYS_ROWS(0)};
+
+static tq_status count(void *to, const tq_slice *keys, size_t n)
+{
+    return tq_emit_keys_i64(to, keys, n, 1);
+}
+
+static int map(const tq_record *record, tq_emitter *emitter, void *user)
+{
+    return keys_of(record, emitter, ((const jobs_context *)user)->settings, count, emitter);
+}
+
+static bool describe(tq_job *job, const void *settings, char *why, size_t size)
+{
+    (void)why, (void)size;
+    job->records = keys_records(settings);
+    job->map_chunk = map;
+    job->value_type = TQ_I64;
+    job->combine = TQ_SUM;
+    job->order = TQ_ORDER_VALUE_DESC;
+    if (job->limit == 0)
+        job->limit = USUAL;
+    job->value_name = "count";
+    return true;
+}
+
+const jobs_entry jobs_top = {
+    .name = "top",
+    .summary = "the most frequent lines or words",
+    .usage = "Rows are KEY TAB COUNT, the largest count first, then by the bytes of the keys; ten of\n"
+             "them, or as many as --top says. Every key is counted: nothing is estimated.\n"
+             "\n"
+             "    tequio top access.log                     like sort | uniq -c | sort -rn | head\n"
+             "    tequio top --of unicode -i --top 100 -r FOLDER\n",
+    .rows = rows,
+    .n_rows = sizeof rows / sizeof *rows,
+    .settings_bytes = sizeof(keys_settings),
+    .describe = describe,
+};
