@@ -17,6 +17,8 @@ static const option_row table[] = {
     {"threads", 't', "N", OPTION_COUNT, AT(threads), "auto", "threads a rank; 0: all in one, in order",
      "TEQUIO_THREADS", 0, TQ_MAX_WORKERS},
     {"recursive", 'r', NULL, OPTION_FLAG, AT(recursive), NULL, "read folders and all that is in them", NULL, 0, 0},
+    {"decompress", 0, "auto|none", OPTION_CHOICE, AT(decompress), "auto", "read gzip, bzip2, xz, zstd, lz4 as text", NULL, 0,
+     0},
     {"output", 'o', "FILE", OPTION_STRING, AT(output), NULL, "write here, when it is whole (standard output)", NULL, 0,
      0},
     {"top", 0, "N", OPTION_COUNT, AT(top), NULL, "only the N rows of the largest values, these first", NULL, 1, 0},

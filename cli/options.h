@@ -30,6 +30,7 @@ typedef struct cli_options {
     int sort;                                                     /* cli_sort */
     uint64_t split_bytes, round_bytes, memory_bytes, spill_bytes; /* 0: the library's choice */
     const char *tmpdir;
+    int decompress;        /* tq_decompress, in the order of the words in the table */
     int spill_compression; /* tq_compression, in the order of the words in the table */
     double interval_s;
     int progress; /* cli_progress_mode */

@@ -101,6 +101,7 @@ static void fill_in(run *r, tq_job *job)
     job->memory_bytes = options->memory_bytes;
     job->tmpdir = options->tmpdir;
     job->spill_bytes = options->spill_bytes;
+    job->decompress = (tq_decompress)options->decompress;
     job->spill_compression = (tq_compression)options->spill_compression;
     job->interval_s = options->interval_s;
     job->progress = NULL;

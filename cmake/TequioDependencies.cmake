@@ -26,16 +26,19 @@ find_library(UNISTRING_LIBRARY unistring)
 mark_as_advanced(UNISTRING_INCLUDE_DIR UNISTRING_LIBRARY)
 tequio_need(UNISTRING_LIBRARY "libunistring" "libunistring-dev")
 
-# What compresses spilled pages. Without one of them tequio says so when it is asked to use it. TEQUIO_COMPRESSION: what
-# there is, as names of pkg-config.
-option(TEQUIO_WITH_LZ4 "Compress spilled pages by LZ4, if liblz4 is there (Debian, Ubuntu: liblz4-dev)" ON)
-option(TEQUIO_WITH_ZSTD "Compress spilled pages by Zstandard, if libzstd is there (Debian, Ubuntu: libzstd-dev)" ON)
+# What decodes compressed inputs, and compresses spilled pages. Without one of them tequio says so when it would be used.
+# TEQUIO_COMPRESSION: what there is; each is a target PkgConfig::TEQUIO_..., and TEQUIO_..._LDFLAGS links it.
+option(TEQUIO_WITH_ZLIB "Read gzip, if zlib is there (Debian, Ubuntu: zlib1g-dev)" ON)
+option(TEQUIO_WITH_BZIP2 "Read bzip2, if libbz2 is there (Debian, Ubuntu: libbz2-dev)" ON)
+option(TEQUIO_WITH_LZMA "Read xz, if liblzma is there (Debian, Ubuntu: liblzma-dev)" ON)
+option(TEQUIO_WITH_LZ4 "Read LZ4, and spill by it, if liblz4 is there (Debian, Ubuntu: liblz4-dev)" ON)
+option(TEQUIO_WITH_ZSTD "Read Zstandard, and spill by it, if libzstd is there (Debian, Ubuntu: libzstd-dev)" ON)
 set(TEQUIO_COMPRESSION "")
-foreach(library LZ4 ZSTD)
-  string(TOLOWER "lib${library}" module)
-  if(PKG_CONFIG_FOUND AND TEQUIO_WITH_${library})
-    pkg_check_modules(TEQUIO_${library} QUIET IMPORTED_TARGET ${module})
-    if(TEQUIO_${library}_FOUND)
+include("${CMAKE_CURRENT_LIST_DIR}/TequioCompression.cmake")
+foreach(library ZLIB BZIP2 LZMA LZ4 ZSTD)
+  if(TEQUIO_WITH_${library})
+    tequio_find_compression(${library})
+    if(TARGET PkgConfig::TEQUIO_${library})
       list(APPEND TEQUIO_COMPRESSION ${library})
     endif()
   endif()

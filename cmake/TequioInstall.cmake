@@ -20,6 +20,7 @@ configure_package_config_file(cmake/tequio-config.cmake.in "${PROJECT_BINARY_DIR
                               INSTALL_DESTINATION "${TEQUIO_CMAKE_DIR}")
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/tequio-config-version.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/tequio-config.cmake" "${PROJECT_BINARY_DIR}/tequio-config-version.cmake"
+              cmake/TequioCompression.cmake
         DESTINATION "${TEQUIO_CMAKE_DIR}")
 
 set(TEQUIO_PRIVATE_LIBS "")

@@ -104,6 +104,8 @@ const char *tqi_description_wrong(const tq_job *job)
         return "no input is given";
     if ((unsigned)job->records > TQ_WORDS)
         return "records is none of the known ones";
+    if ((unsigned)job->decompress > TQ_DECOMPRESS_NONE)
+        return "decompress is none of the known ones";
     reason = wrong_values(job);
     if (!reason)
         reason = wrong_compression(job);

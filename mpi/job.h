@@ -17,6 +17,7 @@
 #include "mpi/output.h"
 #include "mpi/pulse.h"
 #include "mpi/watch.h"
+#include "node/archive.h"
 #include "node/emitter.h"
 #include "node/feeder.h"
 #include "node/format.h"
@@ -66,8 +67,13 @@ typedef struct tqi_work {
 
     const tqi_file *file; /* map: a range of a file, */
     uint64_t begin, end;
-    tqi_chunk *chunk; /* or a chunk */
-    bool ends_split;
+    tqi_chunk *chunk; /* or a chunk, */
+    tqi_archive
+        *archive;      /* or what comes next in a compressed file: given, or found where file was thought to be one */
+    bool insist;       /* (see tqi_archive_next) */
+    bool archive_over; /* it was the end of it */
+    uint64_t archive_before;    /* where it was */
+    uint64_t splits;            /* that end with this work */
     double map_s;               /* how long it took, */
     uint64_t records;           /* and what it emitted */
     tqi_mapper *mapper;         /* flush */
@@ -81,12 +87,15 @@ typedef struct tqi_work {
 
 /* The map phase's own state. */
 typedef struct tqi_mapping {
-    tqi_range share;  /* splits that are left of the newest share, */
-    uint64_t offset;  /* and how much of the first of them is under way already */
-    tqi_chunk *chunk; /* or a chunk that no task has yet */
-    bool asking;      /* rank 0 may have more */
-    double piece_s;   /* how long a piece takes here, about; 0: not known yet */
-    bool flushing;    /* the tasks that empty the tables are started */
+    tqi_range share;                       /* splits that are left of the newest share, */
+    uint64_t offset;                       /* and how much of the first of them is under way already */
+    tqi_chunk *chunk;                      /* or a chunk that no task has yet */
+    tqi_archive *archives, **archives_end; /* begun, without a task that goes on with them */
+    tqi_archive *waiting;                  /* those that wait for memory */
+    uint64_t n_archives;                   /* begun and not over, in all */
+    bool asking;                           /* rank 0 may have more */
+    double piece_s;                        /* how long a piece takes here, about; 0: not known yet */
+    bool flushing;                         /* the tasks that empty the tables are started */
 } tqi_mapping;
 
 /* The text of one part, between the task that made it and the one that writes or sends it. */
@@ -139,7 +148,8 @@ struct tqi_job {
     tq_error ending; /* once all ranks know that the job ends early: why */
 
     tqi_spec spec, order_spec; /* order_spec: the partitions of the second exchange */
-    tqi_budget budget, disk; /* memory, and what may be spilled */
+    tqi_budget budget, disk;   /* memory, and what may be spilled */
+    tqi_budget decoders;       /* part of the memory: of compressed inputs */
     tqi_pool pool;
     bool pool_open;
     tqi_shares shares;
@@ -190,7 +200,7 @@ struct tqi_job {
     uint64_t merged_early, not_tried; /* records: see tq_stats */
     uint64_t passes;                  /* most over the pages of one partition */
     uint64_t rounds, total_rows;
-    uint64_t sent; /* bytes of pages, to other ranks */
+    uint64_t sent;                 /* bytes of pages, to other ranks */
     uint64_t spilled, spilled_raw; /* by stores that are freed */
     uint64_t hottest_bytes;
     uint32_t hottest_partition;

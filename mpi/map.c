@@ -12,7 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PIECE_ALIGNMENT = 4096 };
+enum {
+    PIECE_ALIGNMENT = 4096,
+    PIECES_OF_ARCHIVE = 2 /* an archive has a chunk that is mapped, and the beginning of the next */
+};
 /* As long as rank 0 may rest before it answers, and more than that. */
 static const double AHEAD_S = 0.01;
 
@@ -54,22 +57,65 @@ static void inject_faults(int rank)
         raise(SIGKILL);
 }
 
+/* A file is at its beginning: is it compressed? */
+static tq_status look_at_file(tqi_work *work, tqi_reader *reader)
+{
+    tqi_job *job = work->job;
+    size_t number = (size_t)(work->file - job->inputs.files);
+    tqi_archive_options options = {job->spec.records, job->shares.piece / PIECES_OF_ARCHIVE, &job->budget,
+                                   &job->decoders, &job->stop};
+    tq_slice head;
+    tq_status status = tqi_reader_head(reader, work->file, work->end, &head, &work->error);
+
+    if (status)
+        return status;
+    bool compressed = tqi_codec_recognize(head.data, head.size) != TQI_PLAIN;
+    if (tqi_inputs_splits_of(&job->inputs, work->file) > 1 && compressed != work->file->whole)
+        return tqi_fail_file(&work->error, TQ_E_INPUT, work->file->path, "changed while the run began");
+    return compressed ? tqi_archive_open(work->file, number, &options, &work->archive, &work->error) : TQ_OK;
+}
+
+/* The next text of an archive becomes the work's chunk. */
+static tq_status read_archive(tqi_work *work)
+{
+    work->archive_before = tqi_archive_position(work->archive);
+    tq_status status = tqi_archive_next(work->archive, work->insist, &work->chunk, &work->error);
+    work->archive_over = !status && work->archive->chunker.over;
+    return status;
+}
+
+/* What there is to map, perhaps nothing. */
+static tq_status read_chunk(tqi_work *work, tqi_reader *reader, tq_record *chunk)
+{
+    tqi_job *job = work->job;
+    tq_status status = TQ_OK;
+
+    *chunk = (tq_record){0};
+    if (work->file && work->begin == 0 && job->description.decompress == TQ_DECOMPRESS_AUTO)
+        status = look_at_file(work, reader);
+    if (!status && work->archive)
+        status = read_archive(work);
+    else if (!status && work->file)
+        status = tqi_reader_chunk(reader, work->file, job->spec.records, work->begin, work->end, chunk, &work->error);
+    if (!status && work->chunk)
+        *chunk = (tq_record){.data = work->chunk->data,
+                             .size = work->chunk->size,
+                             .file = job->inputs.files[work->chunk->file].path,
+                             .offset = work->chunk->offset};
+    if (!status && (work->chunk || work->file))
+        chunk->file_number = work->chunk ? work->chunk->file : (size_t)(work->file - job->inputs.files);
+    chunk->files = job->inputs.n;
+    return status;
+}
+
 static void read_and_map(tqi_work *work, tqi_mapper *mapper)
 {
     tqi_job *job = work->job;
     uint64_t before = mapper->emitter.emitted.records;
     tq_record chunk;
 
-    if (work->chunk)
-        chunk = (tq_record){.data = work->chunk->data,
-                            .size = work->chunk->size,
-                            .file = job->inputs.files[work->chunk->file].path,
-                            .offset = work->chunk->offset};
-    else if (tqi_reader_chunk(&mapper->reader, work->file, job->spec.records, work->begin, work->end, &chunk,
-                              &work->error))
+    if (read_chunk(work, &mapper->reader, &chunk))
         return;
-    chunk.file_number = work->chunk ? work->chunk->file : (size_t)(work->file - job->inputs.files);
-    chunk.files = job->inputs.n;
     int worker = mapper->emitter.worker;
     tqi_place *place = tqi_watch_place(&job->watch, worker);
     tqi_place_enter(place, TQI_STAGE_MAP, job->comm->rank, worker);
@@ -105,6 +151,82 @@ static void flush_mapper(tqi_work *work, int worker)
     tqi_place_leave(place);
 }
 
+/* ---- Archives begun ---- */
+
+static void append_archive(tqi_mapping *mapping, tqi_archive *archive)
+{
+    archive->next = NULL;
+    *mapping->archives_end = archive;
+    mapping->archives_end = &archive->next;
+}
+
+static tqi_archive *take_archive(tqi_mapping *mapping)
+{
+    tqi_archive *archive = mapping->archives;
+
+    mapping->archives = archive->next;
+    if (!mapping->archives)
+        mapping->archives_end = &mapping->archives;
+    return archive;
+}
+
+static void let_waiting_try(tqi_mapping *mapping)
+{
+    while (mapping->waiting) {
+        tqi_archive *archive = mapping->waiting;
+
+        mapping->waiting = archive->next;
+        append_archive(mapping, archive);
+    }
+}
+
+/* The splits of a file that are behind byte position. */
+static uint64_t splits_before(const tqi_inputs *inputs, const tqi_file *file, uint64_t position)
+{
+    return position == file->size ? tqi_inputs_splits_of(inputs, file) : position / inputs->split_bytes;
+}
+
+/* A piece of an archive is mapped. The end counts as done when all of it is: so a split of it is still left before. */
+static void count_archive(tqi_job *job, tqi_work *work)
+{
+    const tqi_file *file = work->archive->file;
+    uint64_t position = tqi_archive_position(work->archive), before = work->archive_before;
+    uint64_t done = work->archive_over ? file->size : position - (position == file->size);
+
+    before -= before == file->size;
+    job->counts.phase[TQ_PHASE_MAP].bytes += done - before;
+    work->splits = splits_before(&job->inputs, file, done) - splits_before(&job->inputs, file, before);
+}
+
+static void keep_archive(tqi_job *job, tqi_work *work)
+{
+    tqi_mapping *mapping = &job->mapping;
+    tqi_archive *archive = work->archive;
+
+    mapping->n_archives += work->file != NULL; /* found by this work */
+    if (work->error.status)
+        return;
+    count_archive(job, work);
+    work->archive = NULL;
+    if (work->archive_over) {
+        tqi_archive_close(archive);
+        mapping->n_archives--;
+        let_waiting_try(mapping);
+    } else if (archive->waits) {
+        archive->next = mapping->waiting;
+        mapping->waiting = archive;
+    } else {
+        append_archive(mapping, archive);
+    }
+}
+
+static void close_archives(tqi_mapping *mapping)
+{
+    let_waiting_try(mapping);
+    while (mapping->archives)
+        tqi_archive_close(take_archive(mapping));
+}
+
 static void done(tqi_job *job, tqi_work *work)
 {
     tqi_phase_count *map = &job->counts.phase[TQ_PHASE_MAP];
@@ -112,10 +234,13 @@ static void done(tqi_job *job, tqi_work *work)
 
     if (work->mapper)
         return;
+    if (work->archive)
+        keep_archive(job, work);
+    else
+        map->bytes += work->chunk ? work->chunk->size : work->end - work->begin;
     /* The mean of some of the newest pieces. */
     mapping->piece_s = mapping->piece_s > 0 ? 0.75 * mapping->piece_s + 0.25 * work->map_s : work->map_s;
-    map->done += work->ends_split;
-    map->bytes += work->chunk ? work->chunk->size : work->end - work->begin;
+    map->done += work->splits;
     map->records += work->records;
 }
 
@@ -125,15 +250,19 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
     const tq_job *asked = &job->description;
 
     *mapping = (tqi_mapping){.share = job->first_share, .asking = true};
+    mapping->archives_end = &mapping->archives;
     job->counts.phase[TQ_PHASE_MAP].total = job->first_share.count;
     tqi_share_memory(job);
     tqi_pool_init(&job->pool, &job->budget, job->shares.block, job->shares.slab);
     job->pool_open = true;
     job->spec.pool = &job->pool;
     if (job->comm->rank == 0 && job->shipped) {
-        bool threaded = tq_executor_workers(job->executor) > 0;
-        tq_status status = tqi_feeder_start(&job->inputs, job->spec.records, &job->budget, threaded, tqi_job_wake, job,
-                                            &job->feeder, error);
+        tqi_feeder_options options = {.records = job->spec.records,
+                                      .budget = &job->budget,
+                                      .decoders = &job->decoders,
+                                      .as_they_are = asked->decompress == TQ_DECOMPRESS_NONE,
+                                      .threaded = tq_executor_workers(job->executor) > 0};
+        tq_status status = tqi_feeder_start(&job->inputs, &options, tqi_job_wake, job, &job->feeder, error);
 
         if (status)
             return status;
@@ -170,12 +299,27 @@ static void start_piece(tqi_job *job)
     work->begin = begin + mapping->offset;
     work->end = end_of_piece(work->begin, end, job->shares.piece);
     mapping->offset = work->end - begin;
-    work->ends_split = work->end == end;
-    if (work->ends_split) {
+    work->splits = work->end == end;
+    if (work->file->whole) { /* what this first piece finds out is how to go on */
+        mapping->offset = 0;
+        mapping->share.first += tqi_inputs_splits_of(&job->inputs, work->file);
+        mapping->share.count -= tqi_inputs_splits_of(&job->inputs, work->file);
+    } else if (work->splits) {
         mapping->offset = 0;
         mapping->share.first++;
         mapping->share.count--;
     }
+    tqi_work_start(work);
+}
+
+static void start_archive(tqi_job *job, bool insist)
+{
+    tqi_work *work = tqi_work_new(job, map_piece);
+
+    if (!work)
+        return;
+    work->archive = take_archive(&job->mapping);
+    work->insist = insist;
     tqi_work_start(work);
 }
 
@@ -186,7 +330,7 @@ static void start_chunk(tqi_job *job)
     if (!work)
         return;
     work->chunk = job->mapping.chunk;
-    work->ends_split = true;
+    work->splits = 1;
     job->mapping.chunk = NULL;
     tqi_work_start(work);
 }
@@ -234,7 +378,8 @@ static bool get_more(tqi_job *job)
         if (got && share.kind == TQI_SHARE_CHUNK)
             mapping->chunk = chunk, map->total++, map->bytes_total += chunk->size;
     }
-    if (mapping->asking && pieces_held(job) < workers_of(job) + pieces_ahead(job)) {
+    if (mapping->asking && mapping->n_archives < workers_of(job) &&
+        pieces_held(job) < workers_of(job) + pieces_ahead(job)) {
         tq_error error;
 
         tqi_error_clear(&error);
@@ -252,13 +397,30 @@ static bool may_start(const tqi_job *job)
     return (uint64_t)job->works_used < most && !job->error.status && job->exchange.queued <= job->shares.queue;
 }
 
+/* If all that are begun wait for memory, and no work is under way that could give some back, the first of them insists. */
+static void go_on_with_archive(tqi_job *job)
+{
+    tqi_mapping *mapping = &job->mapping;
+    bool insist = !mapping->archives;
+
+    if (insist)
+        let_waiting_try(mapping);
+    start_archive(job, insist);
+}
+
 static bool dispatch(tqi_job *job)
 {
     tqi_mapping *mapping = &job->mapping;
     bool started = false;
 
     while (may_start(job)) {
-        if (mapping->chunk)
+        /* First what is begun: it cannot be shared, so it takes longest. And each archive has memory: more of them than there
+         * are workers are of no use. */
+        if (mapping->archives || (mapping->waiting && job->works_used == 0))
+            go_on_with_archive(job);
+        else if (mapping->n_archives >= workers_of(job))
+            break;
+        else if (mapping->chunk)
             start_chunk(job);
         else if (mapping->share.count > 0)
             start_piece(job);
@@ -305,7 +467,8 @@ bool tqi_map_step(tqi_job *job, tqi_vote *vote)
     moved |= tqi_job_take_runs(job);
     moved |= get_more(job);
     moved |= dispatch(job);
-    bool mapped = !mapping->asking && mapping->share.count == 0 && !mapping->chunk && job->works_used == 0;
+    bool mapped = !mapping->asking && mapping->share.count == 0 && !mapping->chunk && mapping->n_archives == 0 &&
+                  job->works_used == 0;
     if (mapped && !mapping->flushing && !job->error.status)
         moved |= flush_all(job);
     count_shuffle(job);
@@ -334,6 +497,7 @@ void tqi_map_end(tqi_job *job)
         free(mapper);
         job->mappers[i] = NULL;
     }
+    close_archives(&job->mapping);
     tqi_chunk_free(job->mapping.chunk);
     job->mapping.chunk = NULL;
     tqi_feeder_stop(job->feeder);

@@ -1,6 +1,7 @@
 /* How a rank's budget is divided. What stands here adds up to less than all of it, whichever phase a rank is in:
  *
  *   map      pages of the workers 1/4, early combining 1/16, input 1/16, runs 1/16, queue 1/16, a round 2/32, store 1/4
+ *            and decoders of compressed files 1/8 beyond that
  *   reduce   store 1/4, results 1/4, tables 1/4, runs 1/16
  *   early    store 1/4, ranges 1/4, tables 1/8, open pages of ranges 1/16, runs, queue and round as above
  *   order    results 1/4, ranges 1/4, open pages of ranges 1/16, runs, queue and round as above
@@ -47,7 +48,7 @@ uint64_t tqi_round_bytes(const tqi_job *job)
 /* What a worker can be expected to map; of a stream nobody knows. */
 static uint64_t input_of_worker(const tqi_job *job)
 {
-    return job->inputs.streams ? UINT64_MAX : job->inputs.bytes / job->all_workers;
+    return job->inputs.streams ? UINT64_MAX : tqi_inputs_text(&job->inputs) / job->all_workers;
 }
 
 /* Blocks so small that most of a bin's only block is not memory which is touched for nothing (with many ranks each has a
@@ -98,6 +99,7 @@ void tqi_share_memory(tqi_job *job)
     shares->piece = at_most(memory / 16 / workers & ~(uint64_t)(SMALLEST_PIECE - 1), TQI_PIECE_BYTES);
     if (shares->piece < SMALLEST_PIECE)
         shares->piece = SMALLEST_PIECE;
+    job->decoders.limit = job->budget.limit / 8;
     shares->runs = at_most(memory / 16, MOST_RUN_BYTES);
     shares->queue = at_most(memory / 16, MOST_QUEUED_BYTES);
     shares->store = job->budget.limit / 4;

@@ -25,14 +25,16 @@ static uint64_t fingerprint(const tq_job *job)
 {
     uint64_t parts[] = {job->records,        job->value_type,  job->value_bytes, job->combine,
                         job->reduce != NULL, job->result_type, job->order,       job->limit,
-                        job->output,         job->format,      job->raw_text,    job->map_chunk != NULL};
+                        job->output,         job->format,      job->raw_text,    job->map_chunk != NULL,
+                        job->decompress};
 
     return tqi_hash_long(parts, sizeof parts);
 }
 
 static uint64_t parts_per_rank(const tqi_inputs *inputs, uint64_t ranks)
 {
-    uint64_t wanted = inputs->bytes / BYTES_PER_PARTITION, small = inputs->bytes / SMALL_BYTES_PER_PARTITION;
+    uint64_t text = tqi_inputs_text(inputs);
+    uint64_t wanted = text / BYTES_PER_PARTITION, small = text / SMALL_BYTES_PER_PARTITION;
 
     if (wanted < MANY_PARTITIONS)
         wanted = small > MANY_PARTITIONS ? MANY_PARTITIONS : small;
@@ -54,6 +56,10 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
     if (status)
         return status;
     tqi_inputs_split(&job->inputs, asked->split_bytes, workers);
+    if (asked->decompress == TQ_DECOMPRESS_AUTO)
+        status = tqi_inputs_look(&job->inputs, error);
+    if (status)
+        return status;
     status = tqi_inputs_pack(&job->inputs, &packed, &packed_size);
     if (status)
         return tqi_fail_memory(error, job->inputs.n * sizeof(tqi_file), "the list of files");

@@ -17,6 +17,7 @@ static tqi_range take(tqi_schedule *schedule, uint64_t work)
         else
             high = middle;
     }
+    low = tqi_inputs_share_end(inputs, low);
     schedule->next = low;
     return (tqi_range){first, low - first};
 }

@@ -98,6 +98,7 @@ static void retire(tqi_job *job, tqi_work *work)
     tq_future_wait(work->future, TQ_FOREVER); /* it has returned, so this is short */
     tq_future_release(work->future);
     tqi_chunk_free(work->chunk);
+    tqi_archive_close(work->archive);
     tqi_work_reuse_text(job, &work->text);
     work->used = false;
     job->works_used--;

@@ -1,7 +1,7 @@
 #include "node/feeder.h"
 
 #include "common/error.h"
-#include "common/key.h"
+#include "node/expander.h"
 #include "node/reader.h"
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,17 +16,17 @@ enum { QUEUE_BOUND = 8, STOP_CHECK_MS = 100 };
 
 struct tqi_feeder {
     const tqi_inputs *inputs;
-    tq_records records;
-    tqi_budget *budget;
+    tqi_feeder_options options;
     void (*wake)(void *owner);
     void *owner;
     bool threaded;
 
     /* Reading: the thread's, or without one the engine's. */
     size_t file;
-    int fd;          /* -1: the file is not open yet */
-    uint64_t offset; /* of the next byte to read */
-    tqi_chunk *rest; /* what was read behind the last whole record, NULL if nothing */
+    int fd;                /* -1: the file is not open yet */
+    uint64_t offset;       /* of the next byte to read */
+    tqi_expander expander; /* on top of that, */
+    tqi_chunker chunker;   /* and on top of that */
 
     atomic_bool stop;
     _Atomic uint64_t bytes;
@@ -41,67 +41,11 @@ struct tqi_feeder {
     tq_error error;
 };
 
-static tqi_chunk *set_up(tqi_chunk *chunk, tqi_budget *budget, size_t capacity)
+/* A tqi_source_fn. */
+static tq_status read_some(void *owner, char *bytes, size_t room, size_t *got, tq_error *error)
 {
-    if (!chunk)
-        return NULL;
-    *chunk = (tqi_chunk){.budget = budget, .capacity = capacity};
-    memset(chunk->data + capacity, 0, TQI_KEY_SLACK);
-    return chunk;
-}
-
-tqi_chunk *tqi_chunk_new(tqi_budget *budget, size_t capacity)
-{
-    return set_up(tqi_budget_alloc(budget, sizeof(tqi_chunk) + capacity + TQI_KEY_SLACK), budget, capacity);
-}
-
-tqi_chunk *tqi_chunk_force(tqi_budget *budget, size_t capacity)
-{
-    return set_up(tqi_budget_force(budget, sizeof(tqi_chunk) + capacity + TQI_KEY_SLACK), budget, capacity);
-}
-
-void tqi_chunk_free(tqi_chunk *chunk)
-{
-    if (chunk)
-        tqi_budget_free(chunk->budget, chunk, sizeof *chunk + chunk->capacity + TQI_KEY_SLACK);
-}
-
-static tq_status grow(tqi_feeder *feeder, tqi_chunk **chunk, tq_error *error)
-{
-    size_t capacity = 2 * (*chunk)->capacity;
-    tqi_chunk *larger = tqi_chunk_new(feeder->budget, capacity);
-
-    if (!larger)
-        return tqi_fail_at(error, TQ_E_MEMORY, feeder->inputs->files[feeder->file].path, (*chunk)->offset,
-                           "no memory for a record that spans %zu bytes (see --memory)", capacity);
-    larger->file = (*chunk)->file;
-    larger->offset = (*chunk)->offset;
-    larger->size = (*chunk)->size;
-    memcpy(larger->data, (*chunk)->data, larger->size);
-    tqi_chunk_free(*chunk);
-    *chunk = larger;
-    return TQ_OK;
-}
-
-static tq_status open_current(tqi_feeder *feeder, tq_error *error)
-{
-    const char *path = feeder->inputs->files[feeder->file].path;
-
-    feeder->offset = 0;
-    if (strcmp(path, "-") == 0)
-        feeder->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-    else
-        feeder->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not hold us up */
-    if (feeder->fd < 0)
-        return tqi_fail_file(error, TQ_E_INPUT, path, "%s", strerror(errno));
-    return TQ_OK;
-}
-
-/* Read some bytes behind what chunk holds. *got = 0 at the end of the input. */
-static tq_status read_some(tqi_feeder *feeder, tqi_chunk *chunk, size_t *got, tq_error *error)
-{
+    tqi_feeder *feeder = owner;
     const tqi_file *file = &feeder->inputs->files[feeder->file];
-    size_t room = chunk->capacity - chunk->size;
     struct pollfd ready = {feeder->fd, POLLIN, 0};
 
     *got = 0;
@@ -112,7 +56,7 @@ static tq_status read_some(tqi_feeder *feeder, tqi_chunk *chunk, size_t *got, tq
             return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
         if (poll(&ready, 1, STOP_CHECK_MS) <= 0)
             continue; /* nothing yet, or a signal: look at stop again before a read that may block */
-        ssize_t n = read(feeder->fd, chunk->data + chunk->size, room);
+        ssize_t n = read(feeder->fd, bytes, room);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n < 0)
@@ -128,78 +72,57 @@ static tq_status read_some(tqi_feeder *feeder, tqi_chunk *chunk, size_t *got, tq
     return TQ_OK;
 }
 
-/* Put what stands behind the last delimiter of chunk aside for the next one. */
-static tq_status cut(tqi_feeder *feeder, tqi_chunk *chunk, const char *delimiter, tq_error *error)
+static tq_status open_current(tqi_feeder *feeder, tq_error *error)
 {
-    size_t whole = (size_t)(delimiter + 1 - chunk->data), left = chunk->size - whole;
-    size_t capacity = 2 * left > TQI_PIECE_BYTES ? 2 * left : TQI_PIECE_BYTES;
+    const tqi_feeder_options *options = &feeder->options;
+    const char *path = feeder->inputs->files[feeder->file].path;
 
-    feeder->rest = tqi_chunk_new(feeder->budget, capacity);
-    if (!feeder->rest)
-        return tqi_fail_at(error, TQ_E_MEMORY, feeder->inputs->files[feeder->file].path, chunk->offset,
-                           "no memory to read ahead (see --memory)");
-    feeder->rest->file = feeder->file;
-    feeder->rest->offset = chunk->offset + whole;
-    feeder->rest->size = left;
-    memcpy(feeder->rest->data, delimiter + 1, left);
-    chunk->size = whole;
+    feeder->offset = 0;
+    if (strcmp(path, "-") == 0)
+        feeder->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    else
+        feeder->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not hold us up */
+    if (feeder->fd < 0)
+        return tqi_fail_file(error, TQ_E_INPUT, path, "%s", strerror(errno));
+    feeder->expander = (tqi_expander){.path = path,
+                                      .read = read_some,
+                                      .owner = feeder,
+                                      .budget = options->budget,
+                                      .decoders = options->decoders,
+                                      .as_it_is = options->as_they_are,
+                                      .insist = true};
+    feeder->chunker = (tqi_chunker){.budget = options->budget,
+                                    .records = options->records,
+                                    .path = path,
+                                    .file = feeder->file,
+                                    .piece = TQI_PIECE_BYTES,
+                                    .read = tqi_expander_read,
+                                    .owner = &feeder->expander};
     return TQ_OK;
 }
 
-/* Fill chunk with whole records; at the end of the input with what is left. *ended says that the input is over. */
-static tq_status fill(tqi_feeder *feeder, tqi_chunk **chunk, bool *ended, tq_error *error)
+static void close_current(tqi_feeder *feeder)
 {
-    for (;;) {
-        size_t got;
-        tq_status status = read_some(feeder, *chunk, &got, error);
-
-        if (status)
-            return status;
-        (*chunk)->size += got;
-        *ended = got == 0 && (*chunk)->size < (*chunk)->capacity;
-        if (*ended)
-            return TQ_OK;
-        if ((*chunk)->size < (*chunk)->capacity)
-            continue;
-        const char *delimiter = tqi_find_last_delimiter(feeder->records, (*chunk)->data, (*chunk)->size);
-        if (delimiter)
-            return cut(feeder, *chunk, delimiter, error);
-        status = grow(feeder, chunk, error);
-        if (status)
-            return status;
-    }
+    tqi_chunker_free(&feeder->chunker);
+    tqi_expander_free(&feeder->expander);
+    if (feeder->fd >= 0)
+        close(feeder->fd);
+    feeder->fd = -1;
 }
 
 /* The next chunk of all inputs, NULL when they are over. */
-static tq_status next_chunk(tqi_feeder *feeder, tqi_chunk **result, tq_error *error)
+static tq_status next_chunk(tqi_feeder *feeder, tqi_chunk **chunk, tq_error *error)
 {
-    *result = NULL;
+    *chunk = NULL;
     while (feeder->file < feeder->inputs->n) {
         tq_status status = feeder->fd < 0 ? open_current(feeder, error) : TQ_OK;
-        tqi_chunk *chunk = feeder->rest;
-        bool ended = false;
 
-        if (status)
+        if (!status)
+            status = tqi_chunker_next(&feeder->chunker, chunk, error);
+        if (status || *chunk)
             return status;
-        feeder->rest = NULL;
-        if (!chunk && !(chunk = tqi_chunk_new(feeder->budget, TQI_PIECE_BYTES)))
-            return tqi_fail_memory(error, TQI_PIECE_BYTES, "reading an input (see --memory)");
-        chunk->file = feeder->file;
-        status = fill(feeder, &chunk, &ended, error);
-        if (status) {
-            tqi_chunk_free(chunk);
-            return status;
-        }
-        if (ended) {
-            close(feeder->fd);
-            feeder->fd = -1;
-            feeder->file++;
-        }
-        if (chunk->size > 0) {
-            *result = chunk;
-            return TQ_OK;
-        }
-        tqi_chunk_free(chunk);
+        close_current(feeder);
+        feeder->file++;
     }
     return TQ_OK;
 }
@@ -234,24 +157,23 @@ static void *read_ahead(void *argument)
     return NULL;
 }
 
-tq_status tqi_feeder_start(const tqi_inputs *inputs, tq_records records, tqi_budget *budget, bool threaded,
-                           void (*wake)(void *owner), void *owner, tqi_feeder **result, tq_error *error)
+tq_status tqi_feeder_start(const tqi_inputs *inputs, const tqi_feeder_options *options, void (*wake)(void *owner),
+                           void *owner, tqi_feeder **result, tq_error *error)
 {
     tqi_feeder *feeder = calloc(1, sizeof *feeder);
 
     if (!feeder)
         return tqi_fail_memory(error, sizeof *feeder, "reading an input");
     feeder->inputs = inputs;
-    feeder->records = records;
-    feeder->budget = budget;
+    feeder->options = *options;
     feeder->wake = wake;
     feeder->owner = owner;
-    feeder->threaded = threaded;
+    feeder->threaded = options->threaded;
     feeder->fd = -1;
     feeder->status = TQ_E_AGAIN;
     pthread_mutex_init(&feeder->lock, NULL);
     pthread_cond_init(&feeder->room, NULL);
-    if (threaded) {
+    if (options->threaded) {
         int code = pthread_create(&feeder->thread, NULL, read_ahead, feeder);
 
         if (code) {
@@ -310,9 +232,7 @@ void tqi_feeder_stop(tqi_feeder *feeder)
         tqi_chunk_free(feeder->first);
         feeder->first = next;
     }
-    tqi_chunk_free(feeder->rest);
-    if (feeder->fd >= 0)
-        close(feeder->fd);
+    close_current(feeder);
     pthread_mutex_destroy(&feeder->lock);
     pthread_cond_destroy(&feeder->room);
     free(feeder);

@@ -1,6 +1,7 @@
 #include "node/inputs.h"
 
 #include "common/error.h"
+#include "node/codec.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { USUAL_EXPANSION = 4 }; /* of text that is decoded */
 enum { PAGE = 4096, SPLITS_PER_WORKER = 128, FEW_SPLITS_PER_WORKER = 8 };
 static const uint64_t SMALLEST_SPLIT = 64 << 10, SMALL_SPLIT = 256 << 10, LARGEST_SPLIT = 8 << 20;
 /* To find a split's first record, and to open a file, takes as long as to map so many bytes. */
@@ -180,6 +182,12 @@ static uint64_t chosen_split(uint64_t bytes, uint64_t workers)
     return split & ~(uint64_t)(PAGE - 1);
 }
 
+uint64_t tqi_inputs_splits_of(const tqi_inputs *inputs, const tqi_file *file)
+{
+    /* Not (size + split - 1) / split, which overflows for the largest split sizes. */
+    return file->size / inputs->split_bytes + (file->size % inputs->split_bytes != 0);
+}
+
 void tqi_inputs_split(tqi_inputs *inputs, uint64_t split_bytes, uint64_t workers)
 {
     inputs->split_bytes = split_bytes ? split_bytes : chosen_split(inputs->bytes, workers);
@@ -191,9 +199,38 @@ void tqi_inputs_split(tqi_inputs *inputs, uint64_t split_bytes, uint64_t workers
         file->first_split = inputs->splits;
         file->first_byte = bytes;
         bytes += file->size;
-        /* Not (size + split - 1) / split, which overflows for the largest split sizes. */
-        inputs->splits += file->size / inputs->split_bytes + (file->size % inputs->split_bytes != 0);
+        inputs->splits += tqi_inputs_splits_of(inputs, file);
     }
+}
+
+static tq_status look_at(tqi_file *file, tq_error *error)
+{
+    char head[TQI_HEAD_BYTES];
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
+    tq_status status = got < 0 ? tqi_fail_file(error, TQ_E_INPUT, file->path, "%s", strerror(errno)) : TQ_OK;
+
+    if (fd >= 0)
+        close(fd);
+    file->whole = got > 0 && tqi_codec_recognize(head, (size_t)got) != TQI_PLAIN;
+    return status;
+}
+
+tq_status tqi_inputs_look(tqi_inputs *inputs, tq_error *error)
+{
+    tq_status status = TQ_OK;
+
+    for (size_t i = 0; i < inputs->n && !status; i++) {
+        if (tqi_inputs_splits_of(inputs, &inputs->files[i]) > 1)
+            status = look_at(&inputs->files[i], error);
+        inputs->whole_bytes += inputs->files[i].whole ? inputs->files[i].size : 0;
+    }
+    return status;
+}
+
+uint64_t tqi_inputs_text(const tqi_inputs *inputs)
+{
+    return inputs->bytes + (USUAL_EXPANSION - 1) * inputs->whole_bytes;
 }
 
 /* The last file whose first split is not behind this one; files without splits share their number with the next. */
@@ -218,8 +255,15 @@ size_t tqi_inputs_locate(const tqi_inputs *inputs, uint64_t split, uint64_t *beg
     const tqi_file *file = &inputs->files[at];
 
     *begin = (split - file->first_split) * inputs->split_bytes;
-    *end = file->size - *begin < inputs->split_bytes ? file->size : *begin + inputs->split_bytes;
+    *end = file->whole || file->size - *begin < inputs->split_bytes ? file->size : *begin + inputs->split_bytes;
     return at;
+}
+
+uint64_t tqi_inputs_share_end(const tqi_inputs *inputs, uint64_t split)
+{
+    const tqi_file *file = &inputs->files[file_of_split(inputs, split - 1)];
+
+    return file->whole ? file->first_split + tqi_inputs_splits_of(inputs, file) : split;
 }
 
 uint64_t tqi_inputs_work_before(const tqi_inputs *inputs, uint64_t split)
@@ -236,7 +280,7 @@ uint64_t tqi_inputs_work_before(const tqi_inputs *inputs, uint64_t split)
 typedef struct packed_file {
     uint64_t size;
     int64_t modified_ns;
-    uint64_t stream;
+    uint32_t stream, whole;
 } packed_file;
 
 tq_status tqi_inputs_pack(const tqi_inputs *inputs, char **bytes, size_t *size)
@@ -251,7 +295,7 @@ tq_status tqi_inputs_pack(const tqi_inputs *inputs, char **bytes, size_t *size)
     at = mempcpy(at, &inputs->split_bytes, sizeof inputs->split_bytes);
     for (size_t i = 0; i < inputs->n; i++) {
         const tqi_file *file = &inputs->files[i];
-        packed_file packed = {file->size, file->modified_ns, file->stream};
+        packed_file packed = {file->size, file->modified_ns, file->stream, file->whole};
 
         at = mempcpy(at, &packed, sizeof packed);
         at = mempcpy(at, file->path, strlen(file->path) + 1);
@@ -279,8 +323,11 @@ tq_status tqi_inputs_unpack(tqi_inputs *inputs, const char *bytes, size_t size)
         info.st_mode = S_IFREG;
         info.st_size = (off_t)packed.size;
         status = add_file(&made, bytes, packed.stream ? NULL : &info, NULL);
-        if (!status)
+        if (!status) {
             made.files[made.n - 1].modified_ns = packed.modified_ns;
+            made.files[made.n - 1].whole = packed.whole;
+            made.whole_bytes += packed.whole ? packed.size : 0;
+        }
         bytes += strlen(bytes) + 1;
     }
     if (status) {

@@ -15,6 +15,7 @@ typedef struct tqi_file {
     uint64_t size;       /* bytes when the table was made; of a stream 0 */
     int64_t modified_ns; /* since 1970 */
     bool stream;         /* the standard input or a pipe: only rank 0 can read it, once, in order */
+    bool whole; /* compressed: its splits are handed out together, since it is read from its beginning to its end */
     uint64_t first_split; /* as many splits are in the files before it, */
     uint64_t first_byte;  /* and so many bytes */
 } tqi_file;
@@ -22,8 +23,9 @@ typedef struct tqi_file {
 typedef struct tqi_inputs {
     tqi_file *files;
     size_t n, capacity;
-    uint64_t bytes; /* of all files that are no streams */
-    bool streams;   /* at least one */
+    uint64_t bytes;       /* of all files that are no streams */
+    bool streams;         /* at least one */
+    uint64_t whole_bytes; /* of files that are whole */
     uint64_t split_bytes;
     uint64_t splits;
 } tqi_inputs;
@@ -39,12 +41,26 @@ void tqi_inputs_free(tqi_inputs *inputs);
  * what is in them: at least 64 KiB and at most 8 MiB, and a multiple of the page size either way. */
 void tqi_inputs_split(tqi_inputs *inputs, uint64_t split_bytes, uint64_t workers);
 
+/* Look at the beginning of each file of several splits, and mark those that are compressed as whole. A file of one split needs
+ * no mark: whoever maps it sees what it is. So this opens few files, however many there are. TQ_E_INPUT. */
+tq_status tqi_inputs_look(tqi_inputs *inputs, tq_error *error);
+
+/* The splits that file is cut into. */
+uint64_t tqi_inputs_splits_of(const tqi_inputs *inputs, const tqi_file *file);
+
+/* The first split from this one on (1 .. inputs->splits) where a share may end: not inside a whole file. */
+uint64_t tqi_inputs_share_end(const tqi_inputs *inputs, uint64_t split);
+
 /* How much work all splits before this one are (0 .. inputs->splits): their bytes, and for each split something too. The
  * unit is what a split of no bytes takes. */
 uint64_t tqi_inputs_work_before(const tqi_inputs *inputs, uint64_t split);
 
-/* Where split lies: the index of its file, and the bytes [*begin, *end) of it. */
+/* Where split lies: the index of its file, and the bytes [*begin, *end) of it. The first split of a whole
+ * file is all of it. */
 size_t tqi_inputs_locate(const tqi_inputs *inputs, uint64_t split, uint64_t *begin, uint64_t *end);
+
+/* How many bytes of text there are, about: compressed files are taken to have several times their size. */
+uint64_t tqi_inputs_text(const tqi_inputs *inputs);
 
 /* The table as one block of bytes (malloc, the caller frees it), and back. */
 tq_status tqi_inputs_pack(const tqi_inputs *inputs, char **bytes, size_t *size);

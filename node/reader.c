@@ -173,6 +173,17 @@ static tq_status find_end(tqi_reader *reader, tq_records records, uint64_t end, 
     }
 }
 
+tq_status tqi_reader_head(tqi_reader *reader, const tqi_file *file, uint64_t end, tq_slice *head, tq_error *error)
+{
+    tq_status status = open_file(reader, file, error);
+
+    if (!status)
+        status = show(reader, 0, end, error);
+    if (!status)
+        *head = (tq_slice){reader->buffer, reader->window_size};
+    return status;
+}
+
 tq_status tqi_reader_chunk(tqi_reader *reader, const tqi_file *file, tq_records records, uint64_t begin, uint64_t end,
                            tq_record *chunk, tq_error *error)
 {

@@ -33,6 +33,10 @@ typedef struct tqi_reader {
 void tqi_reader_init(tqi_reader *reader, tqi_budget *budget);
 void tqi_reader_free(tqi_reader *reader);
 
+/* The first bytes of file, at least TQI_HEAD_BYTES (node/codec.h) of them if it has so many. They are read together with those
+ * up to byte end that tqi_reader_chunk will be asked for next. */
+tq_status tqi_reader_head(tqi_reader *reader, const tqi_file *file, uint64_t end, tq_slice *head, tq_error *error);
+
 /* The records of [begin, end) of file, begin < end <= size. They may be none: chunk->size = 0. chunk points into the
  * reader's buffer, with TQI_KEY_SLACK readable bytes behind it, until the next call. TQ_E_INPUT: cannot be opened or
  * read, or is shorter than it was. TQ_E_MEMORY: a record does not fit. */

@@ -124,7 +124,10 @@ static void check(const tqi_inputs *inputs, tq_records records, bool threaded, c
     size_t file = 0, at = 0, total = 0;
 
     sem_init(&woken, 0, 0);
-    assert_int_equal(tqi_feeder_start(inputs, records, &budget, threaded, wake, &woken, &feeder, &error), TQ_OK);
+    assert_int_equal(
+        tqi_feeder_start(inputs, &(tqi_feeder_options){.records = records, .budget = &budget, .threaded = threaded},
+                         wake, &woken, &feeder, &error),
+        TQ_OK);
     for (;;) {
         assert_int_equal(take_next(feeder, &woken, &chunk, &error), TQ_OK);
         if (!chunk)
@@ -272,7 +275,10 @@ static void check_fails(const tqi_inputs *inputs, tqi_budget *budget, bool threa
     sem_t woken;
 
     sem_init(&woken, 0, 0);
-    assert_int_equal(tqi_feeder_start(inputs, TQ_LINES, budget, threaded, wake, &woken, &feeder, error), TQ_OK);
+    assert_int_equal(
+        tqi_feeder_start(inputs, &(tqi_feeder_options){.records = TQ_LINES, .budget = budget, .threaded = threaded},
+                         wake, &woken, &feeder, error),
+        TQ_OK);
     tq_status got;
     while ((got = take_next(feeder, &woken, &chunk, error)) == TQ_OK && chunk)
         tqi_chunk_free(chunk);
@@ -336,7 +342,10 @@ static void test_stop_while_blocked(void **state)
         sem_init(&woken, 0, 0);
         if (way == 1)
             assert_int_equal(write(write_end, "a\nb", 3), 3);
-        assert_int_equal(tqi_feeder_start(&inputs, TQ_LINES, &budget, true, wake, &woken, &feeder, &error), TQ_OK);
+        assert_int_equal(
+            tqi_feeder_start(&inputs, &(tqi_feeder_options){.records = TQ_LINES, .budget = &budget, .threaded = true},
+                             wake, &woken, &feeder, &error),
+            TQ_OK);
         if (way == 2)
             usleep(20000); /* mostly blocked by now; either way it must end */
         assert_int_equal(tqi_feeder_take(feeder, &chunk, &error), TQ_E_AGAIN);
@@ -368,7 +377,10 @@ static void test_stop_with_a_full_queue(void **state)
         tq_error error;
         sem_t woken;
         sem_init(&woken, 0, 0);
-        assert_int_equal(tqi_feeder_start(&inputs, TQ_LINES, &budget, true, wake, &woken, &feeder, &error), TQ_OK);
+        assert_int_equal(
+            tqi_feeder_start(&inputs, &(tqi_feeder_options){.records = TQ_LINES, .budget = &budget, .threaded = true},
+                             wake, &woken, &feeder, &error),
+            TQ_OK);
         for (int i = 0; i < taken; i++) {
             assert_int_equal(take_next(feeder, &woken, &chunk, &error), TQ_OK);
             tqi_chunk_free(chunk);
@@ -429,7 +441,9 @@ static void test_stop_while_a_named_pipe_waits_for_its_writer(void **state)
     sem_init(&woken, 0, 0);
     sem_init(&helper.safe, 0, 0);
     assert_int_equal(pthread_create(&thread, NULL, wait_or_rescue, &helper), 0);
-    assert_int_equal(tqi_feeder_start(&inputs, TQ_LINES, NULL, true, wake, &woken, &feeder, &error), TQ_OK);
+    assert_int_equal(tqi_feeder_start(&inputs, &(tqi_feeder_options){.records = TQ_LINES, .threaded = true}, wake,
+                                      &woken, &feeder, &error),
+                     TQ_OK);
     tqi_feeder_stop(feeder);
     sem_post(&helper.safe);
     assert_int_equal(pthread_join(thread, NULL), 0);

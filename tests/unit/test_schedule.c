@@ -245,6 +245,39 @@ static void test_large_file(void **state)
             }
 }
 
+/* The splits of a whole file go to one rank, whatever else a share has. */
+static void test_whole_files(void **state)
+{
+    enum { FILES = 40 };
+    uint64_t random = 11;
+
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        uint64_t sizes[FILES];
+        for (size_t i = 0; i < FILES; i++)
+            sizes[i] = random_below(&random, 30 * SPLIT);
+        tqi_inputs inputs = inputs_of(sizes, FILES, SPLIT, 4);
+        for (size_t i = 0; i < FILES; i++)
+            inputs.files[i].whole = random_below(&random, 2) == 0;
+
+        tqi_schedule schedule;
+        tqi_range share, first[4];
+        uint64_t next = 0;
+        tqi_schedule_start(&schedule, &inputs, 4, first);
+        for (int i = 0; (share = i < 4 ? first[i] : tqi_schedule_next(&schedule)).count > 0; i++) {
+            uint64_t begin, end;
+
+            assert_int_equal(share.first, next);
+            next += share.count;
+            const tqi_file *file = &inputs.files[tqi_inputs_locate(&inputs, next - 1, &begin, &end)];
+            if (file->whole)
+                assert_int_equal(next, file->first_split + tqi_inputs_splits_of(&inputs, file));
+        }
+        assert_int_equal(next, inputs.splits);
+        free(inputs.files);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_shares_shrink),
         cmocka_unit_test(test_slow_rank),
         cmocka_unit_test(test_large_file),
+        cmocka_unit_test(test_whole_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

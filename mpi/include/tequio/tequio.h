@@ -90,7 +90,7 @@ typedef struct tq_phase_progress {
     const char *tag;
     bool started, finished;
     uint64_t done, not_done;
-    uint64_t bytes, bytes_total; /* map: input; shuffle: pages; write: text; bytes_total 0 = not known */
+    uint64_t bytes, bytes_total; /* map: input, as it is compressed (what rank 0 reads for all: text); shuffle: pages; write: text; bytes_total 0 = not known */
     uint64_t records;            /* map: emitted; shuffle, reduce: records of pages; write: rows */
     double seconds;              /* since the phase started, until it finished */
     int slowest_rank;            /* the rank with the smallest share of its own work done, -1 if none is behind */
@@ -137,6 +137,8 @@ typedef struct tq_job {
     const char *const *inputs;
     size_t n_inputs;
     bool recursive;
+    tq_decompress decompress; /* of inputs that are compressed. The splits of a compressed file are done in order, by one
+                               * rank, as it is read; many files go in parallel. */
     uint64_t split_bytes; /* 0 = chosen from the size of the input */
     tq_records records;
     tq_map_fn map;       /* one record a call; or */

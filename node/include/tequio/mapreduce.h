@@ -19,12 +19,21 @@ typedef enum tq_records {
     TQ_WORDS  /* after each of the six ASCII white-space bytes; the mapper gets words, never an empty one */
 } tq_records;
 
+/* What is done with inputs that are compressed by gzip, bzip2, xz, Zstandard or LZ4. Their first bytes say so, not their
+ * names; formats whose library this tequio was built without are known, and an error. */
+typedef enum tq_decompress {
+    TQ_DECOMPRESS_AUTO, /* they are decoded: records, and the offsets of records, are those of the text. A file that is damaged,
+                         * or ends too early, is an error at a byte of the compressed file. So is a text that begins like a
+                         * compressed file by chance. */
+    TQ_DECOMPRESS_NONE  /* they are read as they are */
+} tq_decompress;
+
 /* A record (for map) or a row of whole records (for map_chunk). Valid during the call. */
 typedef struct tq_record {
     const char *data;
     size_t size;
     const char *file; /* the path as it was found; "-" for the standard input */
-    uint64_t offset;  /* of data in file */
+    uint64_t offset;  /* of data in file; if that is compressed, in what it holds */
     size_t file_number; /* of file: 0 for the first of the input, whose order is that of inputs, folders by name */
     size_t files;       /* in the whole input */
 } tq_record;
@@ -145,7 +154,7 @@ typedef struct tq_place {
     const char *phase; /* "map", "reduce" or "write" */
     int rank, worker;
     const char *file;   /* map: of the record that the mapper has (of the piece, for map_chunk), NULL between two; */
-    uint64_t offset;    /* and where that begins in file */
+    uint64_t offset;    /* and where that begins in file, as in tq_record */
     uint32_t partition; /* reduce */
     tq_slice key;       /* reduce, write: that of the call; size 0: none yet, or an empty one */
 } tq_place;

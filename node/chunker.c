@@ -1,0 +1,126 @@
+#include "node/chunker.h"
+
+#include "common/error.h"
+#include "common/key.h"
+#include "node/reader.h"
+#include <string.h>
+
+static tqi_chunk *set_up(tqi_chunk *chunk, tqi_budget *budget, size_t capacity)
+{
+    if (!chunk)
+        return NULL;
+    *chunk = (tqi_chunk){.budget = budget, .capacity = capacity};
+    memset(chunk->data + capacity, 0, TQI_KEY_SLACK);
+    return chunk;
+}
+
+tqi_chunk *tqi_chunk_new(tqi_budget *budget, size_t capacity)
+{
+    return set_up(tqi_budget_alloc(budget, sizeof(tqi_chunk) + capacity + TQI_KEY_SLACK), budget, capacity);
+}
+
+tqi_chunk *tqi_chunk_force(tqi_budget *budget, size_t capacity)
+{
+    return set_up(tqi_budget_force(budget, sizeof(tqi_chunk) + capacity + TQI_KEY_SLACK), budget, capacity);
+}
+
+void tqi_chunk_free(tqi_chunk *chunk)
+{
+    if (chunk)
+        tqi_budget_free(chunk->budget, chunk, sizeof *chunk + chunk->capacity + TQI_KEY_SLACK);
+}
+
+static tqi_chunk *usual_or_larger(tqi_chunker *chunker, size_t capacity)
+{
+    return capacity <= chunker->piece ? tqi_chunk_force(chunker->budget, chunker->piece)
+                                      : tqi_chunk_new(chunker->budget, capacity);
+}
+
+static tq_status grow(tqi_chunker *chunker, tqi_chunk **chunk, tq_error *error)
+{
+    size_t capacity = 2 * (*chunk)->capacity;
+    tqi_chunk *larger = tqi_chunk_new(chunker->budget, capacity);
+
+    if (!larger)
+        return tqi_fail_at(error, TQ_E_MEMORY, chunker->path, (*chunk)->offset,
+                           "no memory for a record that spans %zu bytes (see --memory)", capacity);
+    larger->file = (*chunk)->file;
+    larger->offset = (*chunk)->offset;
+    larger->size = (*chunk)->size;
+    memcpy(larger->data, (*chunk)->data, larger->size);
+    tqi_chunk_free(*chunk);
+    *chunk = larger;
+    return TQ_OK;
+}
+
+/* Put what stands behind the last delimiter of chunk aside for the next one. */
+static tq_status cut(tqi_chunker *chunker, tqi_chunk *chunk, const char *delimiter, tq_error *error)
+{
+    size_t whole = (size_t)(delimiter + 1 - chunk->data), left = chunk->size - whole;
+
+    chunker->rest = usual_or_larger(chunker, 2 * left);
+    if (!chunker->rest)
+        return tqi_fail_at(error, TQ_E_MEMORY, chunker->path, chunk->offset + whole,
+                           "no memory to read ahead (see --memory)");
+    chunker->rest->file = chunker->file;
+    chunker->rest->offset = chunk->offset + whole;
+    chunker->rest->size = left;
+    memcpy(chunker->rest->data, delimiter + 1, left);
+    chunk->size = whole;
+    return TQ_OK;
+}
+
+/* Fill chunk with whole records; at the end of the stream with what is left. */
+static tq_status fill(tqi_chunker *chunker, tqi_chunk **chunk, tq_error *error)
+{
+    for (;;) {
+        tqi_chunk *now = *chunk;
+        size_t got = 0;
+
+        if (now->size < now->capacity) {
+            tq_status status =
+                chunker->read(chunker->owner, now->data + now->size, now->capacity - now->size, &got, error);
+
+            if (status)
+                return status;
+            now->size += got;
+            chunker->over = got == 0;
+            if (chunker->over)
+                return TQ_OK;
+            continue;
+        }
+        const char *delimiter = tqi_find_last_delimiter(chunker->records, now->data, now->size);
+        if (delimiter)
+            return cut(chunker, now, delimiter, error);
+        tq_status status = grow(chunker, chunk, error);
+        if (status)
+            return status;
+    }
+}
+
+tq_status tqi_chunker_next(tqi_chunker *chunker, tqi_chunk **result, tq_error *error)
+{
+    tqi_chunk *chunk = chunker->rest;
+
+    *result = NULL;
+    if (chunker->over)
+        return TQ_OK;
+    chunker->rest = NULL;
+    if (!chunk && !(chunk = tqi_chunk_force(chunker->budget, chunker->piece)))
+        return tqi_fail_memory(error, chunker->piece, "reading an input");
+    chunk->file = chunker->file;
+    tq_status status = fill(chunker, &chunk, error);
+    if (status == TQ_E_AGAIN)
+        chunker->rest = chunk;
+    else if (status || chunk->size == 0)
+        tqi_chunk_free(chunk);
+    else
+        *result = chunk;
+    return status;
+}
+
+void tqi_chunker_free(tqi_chunker *chunker)
+{
+    tqi_chunk_free(chunker->rest);
+    chunker->rest = NULL;
+}
