@@ -466,9 +466,9 @@ static int end(void *user, const tq_stats *stats)
 const jobs_entry jobs_index = {
     .name = "index",
     .summary = "for each word the files that hold it",
-    .usage = "Rows are WORD TAB FILE:COUNT TAB FILE:COUNT ..., by the bytes of the words, and in\n"
-             "each row by those of the paths; or objects of JSON with word and files. A tab,\n"
-             "newline or backslash in a path or word is written \\t \\n \\\\.\n"
+    .usage = "Rows are WORD TAB FILE:COUNT TAB FILE:COUNT ..., by the bytes of the words, and\n"
+             "in each row by those of the paths; or objects of JSON with word and files. A\n"
+             "tab, newline or backslash in a path or word is written \\t \\n \\\\.\n"
              "\n"
              "    tequio index -r FOLDER\n"
              "    tequio index --no-counts --words alpha -i --format json *.txt\n",

@@ -33,10 +33,10 @@ static bool describe(tq_job *job, const void *settings, char *why, size_t size)
 const jobs_entry jobs_top = {
     .name = "top",
     .summary = "the most frequent lines or words",
-    .usage = "Rows are KEY TAB COUNT, the largest count first, then by the bytes of the keys; ten of\n"
-             "them, or as many as --top says. Every key is counted: nothing is estimated.\n"
+    .usage = "Rows are KEY TAB COUNT, the largest count first, then by the bytes of the keys;\n"
+             "ten of them, or as many as --top says. All are counted, nothing is estimated.\n"
              "\n"
-             "    tequio top access.log                     like sort | uniq -c | sort -rn | head\n"
+             "    tequio top access.log               like sort | uniq -c | sort -rn | head\n"
              "    tequio top --of unicode -i --top 100 -r FOLDER\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof *rows,
