@@ -16,6 +16,13 @@ static inline void tqi_account_add(tq_account *into, const tq_account *other)
     into->check += other->check;
 }
 
+static inline void tqi_account_subtract(tq_account *from, const tq_account *other)
+{
+    from->records -= other->records;
+    from->weight -= other->weight;
+    from->check -= other->check;
+}
+
 static inline void tqi_account_sum(tq_account *account, uint64_t hash, uint64_t value)
 {
     account->records++;

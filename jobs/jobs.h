@@ -30,7 +30,7 @@ typedef struct jobs_entry {
 
     /* NULL if the job is in a file: the command loads that, and lets it describe the job (tequio/plugin.h).
      * Fill in what the job is: records, map, values, combining, reducing, names of the columns, how rows are written. Input,
-     * order, output and limits are the command's, and there already. job->user is a jobs_context, or what describe puts in its
+     * order, output and limits are the command's, and there already; a job with an order of its own may replace that. job->user is a jobs_context, or what describe puts in its
      * place. False if the settings make no sense together, or with what is there; why (size bytes) then says so in a line. */
     bool (*describe)(tq_job *job, const void *settings, char *why, size_t size);
 
@@ -51,6 +51,6 @@ typedef struct jobs_run_settings {
     option_list set;
 } jobs_run_settings;
 
-extern const jobs_entry jobs_wordcount, jobs_index, jobs_top, jobs_distinct, jobs_run;
+extern const jobs_entry jobs_wordcount, jobs_index, jobs_top, jobs_distinct, jobs_sort, jobs_run;
 
 #endif

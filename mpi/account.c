@@ -89,6 +89,25 @@ tq_status tqi_account_check_reduced(tqi_job *job, tq_error *error)
     return status;
 }
 
+tq_status tqi_account_check_direct(tqi_job *job, tq_error *error)
+{
+    tq_account all[4] = {job->emitted, job->flushed, job->ordered, job->left_out};
+    uint64_t none = 0;
+    tq_status status = sum(job, all, 4, &none, error);
+
+    if (status)
+        return status;
+    job->emitted = all[0];
+    job->flushed = all[1];
+    job->ordered = job->shuffled = job->reduced = all[2];
+    /* Rows are left out while they are mapped, or when they are routed later. */
+    if (job->routes)
+        tqi_account_add(&all[1], &all[3]);
+    tqi_account_add(&all[2], &all[3]);
+    status = check_moved("the mappers emitted", &all[0], "their pages have", &all[1], error);
+    return status ? status : check_moved("the mappers emitted", &all[0], "the ranges received", &all[2], error);
+}
+
 tq_status tqi_account_check_ordered(tqi_job *job, tq_error *error)
 {
     tq_account all[2] = {job->result, job->ordered};
@@ -111,6 +130,8 @@ tq_status tqi_account_check_written(tqi_job *job, tq_error *error)
     if (status)
         return status;
     job->written = all[0];
+    if (job->spec.unique)
+        job->total_rows = all[0].records;
     tqi_account_add(&all[0], &all[1]);
     return check_moved("the result has", &job->ordered, "writing kept", &all[0], error);
 }

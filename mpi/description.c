@@ -1,5 +1,6 @@
 #include "mpi/description.h"
 
+#include "common/key.h"
 #include "node/packing.h"
 #include <stdlib.h>
 #include <string.h>
@@ -69,8 +70,13 @@ static const char *wrong_output(const tq_job *job)
 {
     tq_value_type result = job->reduce ? job->result_type : job->value_type;
 
-    if ((unsigned)job->order > TQ_ORDER_NONE || (unsigned)job->output > TQ_OUTPUT_FD || (unsigned)job->format > TQ_JSON)
-        return "order, output or format is none of the known ones";
+    if ((unsigned)job->order > TQ_ORDER_STABLE || (unsigned)job->output > TQ_OUTPUT_FD ||
+        (unsigned)job->format > TQ_JSON || (unsigned)job->row_text > TQ_ROW_BYTES)
+        return "order, output, format or row_text is none of the known ones";
+    if (job->order == TQ_ORDER_STABLE && (job->combine != TQ_COMBINE_NONE || job->reduce))
+        return "TQ_ORDER_STABLE is for jobs without combiner and reducer";
+    if (job->unique && (job->order != TQ_ORDER_STABLE || job->limit))
+        return "unique needs TQ_ORDER_STABLE, and no limit";
     if (job->order == TQ_ORDER_VALUE_DESC && result != TQ_I64)
         return "TQ_ORDER_VALUE_DESC needs TQ_I64 results";
     if (job->output == TQ_OUTPUT_FILE && (!job->output_path || !job->output_path[0]))
@@ -102,10 +108,12 @@ const char *tqi_description_wrong(const tq_job *job)
             return "inputs, or one of them, is NULL";
     if (job->n_inputs == 0)
         return "no input is given";
-    if ((unsigned)job->records > TQ_WORDS)
+    if ((unsigned)job->records > TQ_FIXED_RECORDS)
         return "records is none of the known ones";
     if ((unsigned)job->decompress > TQ_DECOMPRESS_NONE)
         return "decompress is none of the known ones";
+    if (job->records == TQ_FIXED_RECORDS && (job->record_bytes < 1 || job->record_bytes > TQI_KEY_MAX))
+        return "record_bytes must be 1 byte to 1 GiB for TQ_FIXED_RECORDS";
     reason = wrong_values(job);
     if (!reason)
         reason = wrong_compression(job);

@@ -22,6 +22,7 @@ static void fill_spec(tqi_job *job)
     job->budget.limit = from->memory_bytes ? from->memory_bytes : tqi_default_budget(job->comm);
     job->disk.limit = from->spill_bytes;
     job->spec = (tqi_spec){.records = from->records,
+                           .record_bytes = from->record_bytes,
                            .map = from->map,
                            .map_chunk = from->map_chunk,
                            .shape = {(int)from->value_type, from->value_bytes},
@@ -30,6 +31,7 @@ static void fill_spec(tqi_job *job)
                            .reduce = from->reduce,
                            .order = from->order,
                            .limit = from->limit,
+                           .unique = from->unique,
                            .spill_compression = from->spill_compression,
                            .user = from->user,
                            .rank = job->comm->rank,
@@ -151,6 +153,8 @@ static void free_workings(tqi_job *job)
     tqi_store_free(&job->results);
     job->final = NULL;
     tqi_order_free(job);
+    tqi_direct_free_samplers(job);
+    tqi_direct_free_sortings(job);
     for (int i = 0; i < TQ_MAX_WORKERS; i++) {
         if (job->reducers[i])
             tqi_reducer_free(job->reducers[i]);
@@ -364,9 +368,22 @@ static tq_status check_description(tqi_job *job, tq_error *error)
     return reason ? tqi_fail(error, TQ_E_USAGE, "%s: %s", name ? name : "job", reason) : TQ_OK;
 }
 
+/* Ranges of keys, before there are any rows. */
+static tq_status sample_input(tqi_job *job)
+{
+    tq_status status = take_step(job, "map", tqi_direct_start);
+
+    if (!status)
+        status = run_phase(job, "map", NULL, tqi_direct_sample_step);
+    return status ? status : take_step(job, "map", tqi_direct_ready);
+}
+
 static tq_status map_and_shuffle(tqi_job *job)
 {
-    tq_status status = take_step(job, "map", tqi_map_start);
+    tq_status status = tqi_is_direct(job) ? sample_input(job) : TQ_OK;
+
+    if (!status)
+        status = take_step(job, "map", tqi_map_start);
 
     if (status)
         return status;
@@ -387,8 +404,18 @@ static void free_shuffle(tqi_job *job)
     tqi_pool_trim(&job->pool); /* what comes now needs other memory */
 }
 
+/* Records that are rows already: there is nothing to reduce. */
+static tq_status pass_on(tqi_job *job)
+{
+    tqi_hub_begin(job->hub, TQ_PHASE_REDUCE);
+    tq_status status = take_step(job, "reduce", tqi_direct_pass);
+    return status ? status : finish_phases(job, TQ_PHASE_REDUCE, TQ_PHASE_REDUCE);
+}
+
 static tq_status reduce(tqi_job *job)
 {
+    if (tqi_is_direct(job))
+        return pass_on(job);
     if (job->comm->rank == 0)
         tqi_hub_set_total(job->hub, TQ_PHASE_REDUCE, job->spec.partitions, 0);
     tqi_hub_begin(job->hub, TQ_PHASE_REDUCE);
@@ -414,8 +441,9 @@ static tq_status order(tqi_job *job)
 
     if (!tqi_order_needed(job))
         return TQ_OK;
-    status = job->early ? TQ_OK : take_step(job, "write", tqi_order_start);
-    if (!status && !job->early)
+    bool ordered = job->early || job->routes;
+    status = ordered ? TQ_OK : take_step(job, "write", tqi_order_start);
+    if (!status && !ordered)
         status = run_phase(job, "write", &job->exchange, tqi_route_step);
     if (!status)
         status = take_step(job, "write", tqi_order_end);
@@ -442,8 +470,10 @@ static tq_status order_and_write(tqi_job *job)
         status = take_step(job, "write", tqi_write_start);
     if (!status)
         status = run_phase(job, "write", NULL, tqi_write_step);
+    if (!status && job->spec.unique)
+        tqi_write_number_kept(job);
     if (!status)
-        status = take_step(job, "write", tqi_account_check_ordered);
+        status = take_step(job, "write", tqi_is_direct(job) ? tqi_account_check_direct : tqi_account_check_ordered);
     if (!status)
         status = take_step(job, "write", tqi_account_check_written);
     if (!status)

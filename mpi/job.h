@@ -24,6 +24,7 @@
 #include "node/order.h"
 #include "node/reader.h"
 #include "node/reduce.h"
+#include "node/sorting.h"
 #include "node/writing.h"
 #include <pthread.h>
 
@@ -148,6 +149,7 @@ struct tqi_job {
     tq_error ending; /* once all ranks know that the job ends early: why */
 
     tqi_spec spec, order_spec; /* order_spec: the partitions of the second exchange */
+    tqi_spec sample_spec;      /* direct: of samples and splitters, whose values are positions */
     tqi_budget budget, disk;   /* memory, and what may be spilled */
     tqi_budget decoders;       /* part of the memory: of compressed inputs */
     tqi_pool pool;
@@ -185,6 +187,11 @@ struct tqi_job {
     uint32_t n_parts, next_part;       /* next_part: the first without a task in this phase */
     tqi_splitters splitters;
     tqi_router *routers[TQ_MAX_WORKERS]; /* of each worker, while it routes rows after reducing */
+    atomic_bool cannot_sample;             /* direct: some input is compressed; set by workers */
+    bool routes;                           /* direct: records go to their ranges as they are mapped */
+    tqi_sampler *samplers[TQ_MAX_WORKERS]; /* direct: of each worker, as are */
+    tqi_direct *directs[TQ_MAX_WORKERS];   /* routers of rows that were kept, */
+    tqi_sorting *sortings[TQ_MAX_WORKERS]; /* and room to sort */
     tqi_part_text *texts;
     tqi_writing writing;
     uint64_t *first_row;  /* n_parts + 1: the number of each part's first row, without those behind the limit */
@@ -196,6 +203,7 @@ struct tqi_job {
     tq_error not_runnable; /* what failed when the job was submitted */
     tq_error error;        /* this rank's first, then the one all ranks agreed on */
     tq_account emitted, flushed, shuffled, reduced, result, ordered, written, dropped;
+    tq_account left_out; /* direct: further rows of one key, before they were in a range */
     uint64_t merged_mapping, merged_reducing;
     uint64_t merged_early, not_tried; /* records: see tq_stats */
     uint64_t passes;                  /* most over the pages of one partition */
@@ -274,14 +282,47 @@ bool tqi_order_needed(const tqi_job *job);
 bool tqi_order_may_be_early(const tqi_job *job);
 tq_status tqi_order_decide(tqi_job *job, tq_error *error); /* whether early; collective, waits */
 tq_status tqi_order_start_early(tqi_job *job, tq_error *error);
+/* Direct: rows and bytes are guesses. */
+tq_status tqi_order_start_direct(tqi_job *job, uint64_t rows, uint64_t bytes, tq_error *error);
 void tqi_order_flush(tqi_job *job, tqi_router *router);
 void tqi_order_vote(const tqi_job *job, tqi_vote *vote);
 tq_status tqi_order_start(tqi_job *job, tq_error *error);
 bool tqi_route_step(tqi_job *job, tqi_vote *vote);
 tq_status tqi_order_end(tqi_job *job, tq_error *error);
 void tqi_order_free(tqi_job *job);
+
+/* ---- mpi/direct.c: records that are rows already ---- */
+
+bool tqi_is_direct(const tqi_job *job);
+
+/* Sample the input, choose the ranges (collective, waits): before mapping. */
+tq_status tqi_direct_start(tqi_job *job, tq_error *error);
+bool tqi_direct_sample_step(tqi_job *job, tqi_vote *vote);
+tq_status tqi_direct_ready(tqi_job *job, tq_error *error);
+
+/* Mapping: where the pairs of a worker go. */
+tq_status tqi_direct_begin_worker(tqi_work *work, tqi_mapper *mapper);
+
+/* In the place of reducing. */
+tq_status tqi_direct_pass(tqi_job *job, tq_error *error);
+
+/* Route a part of the rows that were kept; hand on what is left in the pages when all parts are. */
+void tqi_direct_route_part(tqi_work *work, int worker);
+void tqi_direct_flush_routers(tqi_job *job);
+
+/* Writing: the rows of a range, sorted, the first `kept` of them or of each key the first; NULL: the work's error says why.
+ * And append them to rows that stay. TQ_E_MEMORY. */
+tqi_sorting *tqi_direct_load(tqi_work *work, int worker, size_t kept);
+tq_status tqi_direct_keep(const tqi_sorting *sorting, tqi_rows *rows);
+
+void tqi_direct_free_samplers(tqi_job *job);
+void tqi_direct_free_routers(tqi_job *job);
+void tqi_direct_free_sortings(tqi_job *job);
+
 tq_status tqi_write_start(tqi_job *job, tq_error *error);
 bool tqi_write_step(tqi_job *job, tqi_vote *vote);
+/* The numbers of the rows that this rank keeps, now that it is known how many are unique. */
+void tqi_write_number_kept(tqi_job *job);
 /* Complete this rank's sends of text; the job is ending early. */
 void tqi_write_abandon(tqi_job *job);
 
@@ -319,6 +360,7 @@ void tqi_job_run(tqi_job *job);
 
 /* Compare the stages, summed over all ranks. Collective. TQ_E_ACCOUNT on all ranks if records were lost. */
 tq_status tqi_account_check_reduced(tqi_job *job, tq_error *error);
+tq_status tqi_account_check_direct(tqi_job *job, tq_error *error);
 tq_status tqi_account_check_ordered(tqi_job *job, tq_error *error);
 tq_status tqi_account_check_written(tqi_job *job, tq_error *error);
 

@@ -32,9 +32,14 @@ static tqi_mapper *mapper_of(tqi_work *work, int worker)
         tqi_fail_memory(&work->error, sizeof *mapper, "a mapper");
         return NULL;
     }
-    tqi_reader_init(&mapper->reader, &job->budget);
+    tqi_reader_init(&mapper->reader, &job->budget, job->spec.record_bytes);
     if (tqi_emitter_init(&mapper->emitter, &job->spec, worker, tqi_job_deliver, job, &job->stop, job->shares.early)) {
         work->error = mapper->emitter.error;
+        free(mapper);
+        return NULL;
+    }
+    if (tqi_is_direct(job) && tqi_direct_begin_worker(work, mapper)) {
+        tqi_emitter_free(&mapper->emitter);
         free(mapper);
         return NULL;
     }
@@ -62,7 +67,7 @@ static tq_status look_at_file(tqi_work *work, tqi_reader *reader)
 {
     tqi_job *job = work->job;
     size_t number = (size_t)(work->file - job->inputs.files);
-    tqi_archive_options options = {job->spec.records, job->shares.piece / PIECES_OF_ARCHIVE, &job->budget,
+    tqi_archive_options options = {job->spec.records, job->spec.record_bytes, job->shares.piece / PIECES_OF_ARCHIVE, &job->budget,
                                    &job->decoders, &job->stop};
     tq_slice head;
     tq_status status = tqi_reader_head(reader, work->file, work->end, &head, &work->error);
@@ -255,9 +260,10 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
     tqi_share_memory(job);
     tqi_pool_init(&job->pool, &job->budget, job->shares.block, job->shares.slab);
     job->pool_open = true;
-    job->spec.pool = &job->pool;
+    job->spec.pool = job->order_spec.pool = &job->pool;
     if (job->comm->rank == 0 && job->shipped) {
         tqi_feeder_options options = {.records = job->spec.records,
+                                      .record_bytes = job->spec.record_bytes,
                                       .budget = &job->budget,
                                       .decoders = &job->decoders,
                                       .as_they_are = asked->decompress == TQ_DECOMPRESS_NONE,
@@ -270,6 +276,8 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
     } else if (job->comm->rank == 0) {
         tqi_hub_set_total(job->hub, TQ_PHASE_MAP, job->inputs.splits, job->inputs.bytes);
     }
+    if (tqi_is_direct(job) && job->routes)
+        return TQ_OK; /* the ranges have their store and exchange */
     tq_status status = tqi_store_init(&job->store, &job->spec, job->shares.store, asked->tmpdir);
     if (!status)
         status = tqi_exchange_init(&job->exchange, job->comm, &job->spec, &job->store, &job->round,
@@ -489,6 +497,7 @@ void tqi_map_end(tqi_job *job)
             continue;
         tqi_account_add(&job->emitted, &mapper->emitter.emitted);
         tqi_account_add(&job->flushed, &mapper->emitter.flushed);
+        tqi_account_add(&job->left_out, &mapper->emitter.direct.left_out);
         job->merged_early += mapper->emitter.merged_early + mapper->emitter.table.merged;
         job->not_tried += mapper->emitter.trial.passed;
         job->merged_mapping += tqi_emitter_merged(&mapper->emitter);

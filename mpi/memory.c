@@ -5,6 +5,7 @@
  *   reduce   store 1/4, results 1/4, tables 1/4, runs 1/16
  *   early    store 1/4, ranges 1/4, tables 1/8, open pages of ranges 1/16, runs, queue and round as above
  *   order    results 1/4, ranges 1/4, open pages of ranges 1/16, runs, queue and round as above
+ *   direct   while mapping: open pages of ranges 1/16, input 1/16, runs, queue and round as above, ranges 1/4
  *   write    ranges 1/4, rows and texts of the ranges under way 1/4
  *
  * and 1/16 to stage what is spilled (node/store.c: 1/8 of a store's share, twice), of one store at a time: each is sealed
@@ -72,6 +73,17 @@ static uint64_t slab_bytes(uint64_t worker_bytes, uint64_t block, uint32_t bins)
     return is_much ? TQI_SLAB_BYTES : TQI_BLOCKS_PER_SLAB * block;
 }
 
+/* The same where records go to their ranges at once: a worker has an open block of each. */
+static uint64_t direct_block_bytes(const tqi_job *job)
+{
+    uint64_t block = TQI_BLOCK_BYTES, ranges = job->order_spec.partitions;
+
+    while (block > TQI_SMALLEST_BLOCK_BYTES &&
+           (block * ranges > job->shares.routed || 2 * block * ranges > input_of_worker(job)))
+        block /= 2;
+    return block;
+}
+
 uint64_t tqi_range_bytes(const tqi_job *job)
 {
     uint64_t memory = job->budget.limit ? job->budget.limit : UINT64_MAX / 2;
@@ -105,5 +117,9 @@ void tqi_share_memory(tqi_job *job)
     shares->store = job->budget.limit / 4;
     shares->table = job->budget.limit / (tqi_order_may_be_early(job) ? 8 : 4) / workers;
     shares->routed = at_most(memory / 16 / workers, MOST_ROUTED_BYTES);
+    if (job->routes) {
+        shares->block = direct_block_bytes(job);
+        shares->slab = TQI_BLOCKS_PER_SLAB * shares->block;
+    }
     job->spec.worker_bytes = shares->worker;
 }

@@ -13,9 +13,9 @@
 #include <string.h>
 
 /* So few rows are not worth spreading: they all go to the first range. */
-static const uint64_t FEW_ROWS = 4096;
+static const uint64_t FEW_ROWS = 4096, FEW_BYTES = 1 << 20;
 /* What a row takes beside its long bytes: an array that may be twice as long, a copy to sort it, room for its text. */
-enum { ROW_BYTES = 5 * sizeof(tqi_entry) };
+enum { ROW_BYTES = 5 * sizeof(tqi_entry), DIRECT_ROW_BYTES = 3 * sizeof(tqi_sort_item) };
 enum { RANGES_PER_WORKER = 8, CACHED_ROWS = 32 << 10, LEAST_ROWS = 8 << 10, ENOUGH_RANGES = 4096, MOST_RANGES = 1 << 16 };
 
 bool tqi_order_needed(const tqi_job *job)
@@ -57,7 +57,9 @@ static tq_status count_rows(tqi_job *job, uint64_t rows, uint64_t *bytes, tq_err
  * ENOUGH_RANGES in all; and so many that each of them fits what may be sorted at once. */
 static uint32_t ranges_per_rank(const tqi_job *job, uint64_t bytes)
 {
-    uint64_t memory = job->total_rows * ROW_BYTES + 2 * bytes, ranks = (uint64_t)job->comm->size;
+    bool direct = tqi_is_direct(job);
+    uint64_t memory = direct ? job->total_rows * DIRECT_ROW_BYTES + 3 * bytes : job->total_rows * ROW_BYTES + 2 * bytes;
+    uint64_t ranks = (uint64_t)job->comm->size;
     uint64_t wanted = RANGES_PER_WORKER * job->all_workers, each = memory / ranks / job->range_bytes + 1;
 
     if (wanted > job->total_rows / LEAST_ROWS)
@@ -71,6 +73,12 @@ static uint32_t ranges_per_rank(const tqi_job *job, uint64_t bytes)
     if (each < wanted / ranks + 1)
         each = wanted / ranks + 1;
     return (uint32_t)(each > MOST_RANGES ? MOST_RANGES : each);
+}
+
+/* What samples and splitters are made of. */
+static const tqi_spec *spec_of_samples(const tqi_job *job)
+{
+    return tqi_is_direct(job) ? &job->sample_spec : &job->spec;
 }
 
 /* Rank 0: the splitters from what all ranks sent, as a page in malloc'ed memory. */
@@ -90,11 +98,11 @@ static tq_status choose(tqi_job *job, const char *pages, size_t size, char **cho
             tqi_rows_free(&samples);
             return tqi_fail(error, TQ_E_ACCOUNT, "%s (a sample of keys)", broken);
         }
-        status = tqi_rows_append_page(&samples, &job->spec.result_shape, page, false);
+        status = tqi_rows_append_page(&samples, &spec_of_samples(job)->result_shape, page, false);
         at += TQI_PAGE_HEADER + (size_t)tqi_page_read_header(page).payload;
     }
     if (!status)
-        status = tqi_order_choose(&job->spec, &samples, job->order_spec.partitions, &run);
+        status = tqi_order_choose(spec_of_samples(job), &samples, job->order_spec.partitions, &run);
     tqi_rows_free(&samples);
     *chosen_size = run ? run->bytes : 0;
     *chosen = malloc(*chosen_size + 1);
@@ -104,7 +112,7 @@ static tq_status choose(tqi_job *job, const char *pages, size_t size, char **cho
         status = tqi_fail(error, TQ_E_MEMORY, "no memory to choose the ranges of keys (see --memory)");
     else if (run)
         memcpy(*chosen, run->data, run->bytes);
-    tqi_run_free(&job->spec, run);
+    tqi_run_free(spec_of_samples(job), run);
     return status;
 }
 
@@ -119,6 +127,8 @@ static tq_status sample(tqi_job *job, uint64_t rows, tqi_run **run, tq_error *er
     for (int i = 0; i < TQ_MAX_WORKERS; i++)
         if (job->reducers[i])
             samplers[n++] = &job->reducers[i]->sampler;
+        else if (job->samplers[i])
+            samplers[n++] = job->samplers[i];
     for (int i = 0; i < n; i++)
         step = samplers[i]->step > step ? samplers[i]->step : step;
     tq_status status = tqi_comm_max(job->comm, &step, 1, error);
@@ -127,9 +137,14 @@ static tq_status sample(tqi_job *job, uint64_t rows, tqi_run **run, tq_error *er
     for (int i = 0; i < n; i++)
         tqi_sampler_thin(samplers[i], step);
     wanted = (uint64_t)((double)wanted * (double)rows / (double)job->total_rows) + 1;
-    if (tqi_order_sample(&job->spec, samplers, n, wanted, run))
+    if (tqi_order_sample(spec_of_samples(job), samplers, n, wanted, run))
         tqi_fail(error, TQ_E_MEMORY, "no memory for a sample of the keys (see --memory)");
     return error->status;
+}
+
+static const tqi_spec *splitters_spec(const tqi_job *job)
+{
+    return tqi_is_direct(job) ? &job->sample_spec : &job->order_spec;
 }
 
 /* Splitters for everybody. Each step is agreed on, so that nobody waits for somebody who failed. rows: of this rank. */
@@ -144,7 +159,7 @@ static tq_status make_splitters(tqi_job *job, uint64_t rows, tq_error *error)
     if (!status)
         status = tqi_comm_gather(job->comm, mine ? mine->data : NULL, mine ? mine->bytes : 0, &samples, &samples_size,
                                  error);
-    tqi_run_free(&job->spec, mine);
+    tqi_run_free(spec_of_samples(job), mine);
     if (!status) {
         if (job->comm->rank == 0)
             choose(job, samples, samples_size, &chosen, &chosen_size, error);
@@ -155,7 +170,7 @@ static tq_status make_splitters(tqi_job *job, uint64_t rows, tq_error *error)
         status = tqi_comm_broadcast(job->comm, 0, &chosen, &chosen_size, error);
     if (!status) { /* what fails here on one rank, all agree on below */
         tq_status made =
-            tqi_splitters_init(&job->splitters, &job->order_spec, chosen_size > 0 ? (const uint8_t *)chosen : NULL);
+            tqi_splitters_init(&job->splitters, splitters_spec(job), chosen_size > 0 ? (const uint8_t *)chosen : NULL);
 
         if (made)
             tqi_fail(error, made,
@@ -196,9 +211,10 @@ static tq_status start(tqi_job *job, uint64_t rows, uint64_t bytes, tqi_store *i
     uint32_t parts_per_rank = choose_owners(job, bytes);
     if (job->shares.routed > bytes / job->all_workers)
         job->shares.routed = bytes / job->all_workers; /* more would only be touched: it is what a worker has to route */
-    if (job->spec.order != TQ_ORDER_NONE && job->total_rows > FEW_ROWS)
+    bool many = job->total_rows > FEW_ROWS || (tqi_is_direct(job) && bytes > FEW_BYTES);
+    if (job->spec.order != TQ_ORDER_NONE && many)
         status = make_splitters(job, rows, error);
-    else if (tqi_splitters_init(&job->splitters, &job->order_spec, NULL))
+    else if (tqi_splitters_init(&job->splitters, splitters_spec(job), NULL))
         status = tqi_fail_memory(error, 0, "the ranges of keys");
     if (status)
         return status;
@@ -217,6 +233,11 @@ tq_status tqi_order_start_early(tqi_job *job, tq_error *error)
     tqi_job_end_exchange(job);
     return start(job, (uint64_t)(factor * (double)sampled->rows), (uint64_t)(factor * (double)sampled->bytes),
                  &job->results, error);
+}
+
+tq_status tqi_order_start_direct(tqi_job *job, uint64_t rows, uint64_t bytes, tq_error *error)
+{
+    return start(job, rows, bytes, &job->store, error);
 }
 
 tq_status tqi_order_start(tqi_job *job, tq_error *error)
@@ -324,8 +345,10 @@ static void routed(tqi_job *job, tqi_work *work)
 
 bool tqi_route_step(tqi_job *job, tqi_vote *vote)
 {
-    bool moved = tqi_step_parts(job, vote, route_part, routed);
+    bool moved = tqi_step_parts(job, vote, tqi_is_direct(job) ? tqi_direct_route_part : route_part, routed);
 
+    if (!vote->busy)
+        tqi_direct_flush_routers(job);
     moved |= tqi_job_take_runs(job);
     for (int i = 0; i < TQ_MAX_WORKERS && !vote->busy; i++)
         if (job->routers[i])
@@ -342,6 +365,7 @@ void tqi_order_free(tqi_job *job)
         free(job->routers[i]);
         job->routers[i] = NULL;
     }
+    tqi_direct_free_routers(job);
     tqi_splitters_free(&job->splitters);
 }
 

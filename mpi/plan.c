@@ -26,7 +26,7 @@ static uint64_t fingerprint(const tq_job *job)
     uint64_t parts[] = {job->records,        job->value_type,  job->value_bytes, job->combine,
                         job->reduce != NULL, job->result_type, job->order,       job->limit,
                         job->output,         job->format,      job->raw_text,    job->map_chunk != NULL,
-                        job->decompress};
+                        job->decompress,     job->record_bytes, job->unique,     job->row_text};
 
     return tqi_hash_long(parts, sizeof parts);
 }
@@ -55,6 +55,10 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
 
     if (status)
         return status;
+    bool decodes = asked->decompress == TQ_DECOMPRESS_AUTO;
+    if (asked->records == TQ_FIXED_RECORDS &&
+        tqi_inputs_check_whole(&job->inputs, asked->record_bytes, decodes, error))
+        return error->status;
     tqi_inputs_split(&job->inputs, asked->split_bytes, workers);
     if (asked->decompress == TQ_DECOMPRESS_AUTO)
         status = tqi_inputs_look(&job->inputs, error);

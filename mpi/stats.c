@@ -76,7 +76,7 @@ static void fill(tqi_job *job, const rank_report *reports)
     stats->files = job->inputs.n;
     stats->splits = job->shipped ? job->control.chunks : job->inputs.splits;
     stats->rows = job->total_rows;
-    stats->partitions = job->spec.partitions;
+    stats->partitions = tqi_is_direct(job) ? job->order_spec.partitions : job->spec.partitions;
     stats->emitted = job->emitted;
     stats->flushed = job->flushed;
     stats->shuffled = job->shuffled;

@@ -132,13 +132,20 @@ static tqi_writer_fn enter_function(tqi_job *job, int worker)
     return (tqi_writer_fn){own_function(job), job->spec.user, &job->spec.result_shape, place, &job->stop};
 }
 
+static tqi_format format_of(const tqi_job *job)
+{
+    const tq_job *asked = &job->description;
+
+    return (tqi_format){asked->format, asked->raw_text, asked->row_text, asked->key_name, asked->value_name};
+}
+
 /* Rows as text or, if they are written in order, packed. */
 static void make_text(tqi_work *work, int worker, const tqi_rows *rows)
 {
     tqi_job *job = work->job;
     const tq_job *asked = &job->description;
     const tqi_value_shape *shape = &job->spec.result_shape;
-    tqi_format format = {asked->format, asked->raw_text, asked->key_name, asked->value_name};
+    tqi_format format = format_of(job);
     tq_status status;
 
     if (own_function(job) && !asked->write_in_order) {
@@ -156,15 +163,48 @@ static void make_text(tqi_work *work, int worker, const tqi_rows *rows)
         tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the text of the rows (see --memory)");
 }
 
+/* The same of a range whose rows are sorted where they lie. */
+static void write_sorted(tqi_work *work, int worker, size_t kept)
+{
+    tqi_job *job = work->job;
+    tqi_format format = format_of(job);
+    tqi_sorting *sorting = tqi_direct_load(work, worker, kept);
+    bool copies = !makes_text(job) || own_function(job);
+    tqi_rows *rows = NULL;
+    tq_account unwritten = {0};
+
+    if (sorting && copies)
+        rows = makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
+    if (!sorting || (copies && !rows))
+        return;
+    work->account = work->loaded;
+    if (sorting->n > 0 && tqi_fault("drop-row", job->comm->rank))
+        tqi_sorting_limit(sorting, sorting->n - 1, &unwritten);
+    tqi_account_subtract(&work->account, &work->dropped);
+    tqi_account_subtract(&work->account, &unwritten);
+    if (copies ? tqi_direct_keep(sorting, rows) : tqi_format_sorted(&format, sorting, &work->text))
+        tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the rows of the result (see --memory)");
+    else if (copies && makes_text(job))
+        make_text(work, worker, rows);
+    tqi_store_drop(job->final, work->part);
+}
+
 /* Load a part, give up what is behind the limit, and make its text, or keep it. */
 static void write_rows(tqi_work *work, int worker)
 {
     tqi_job *job = work->job;
-    tqi_rows *rows = makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
-
-    if (!rows || atomic_load_explicit(&job->stop, memory_order_relaxed) || load(job, work->part, rows, &work->error))
-        return;
     size_t kept = (size_t)(job->first_row[work->part + 1] - job->first_row[work->part]);
+    tqi_rows *rows;
+
+    if (atomic_load_explicit(&job->stop, memory_order_relaxed))
+        return;
+    if (tqi_is_direct(job)) {
+        write_sorted(work, worker, kept);
+        return;
+    }
+    rows = makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
+    if (!rows || load(job, work->part, rows, &work->error))
+        return;
     if (kept > rows->n)
         kept = rows->n;
     count_rows(job, rows, kept, rows->n, &work->dropped);
@@ -490,6 +530,17 @@ bool tqi_write_step(tqi_job *job, tqi_vote *vote)
     else
         vote->busy = !writing->sent_end || !are_sent(writing);
     return moved;
+}
+
+void tqi_write_number_kept(tqi_job *job)
+{
+    uint64_t rows = 0;
+
+    for (uint32_t p = 0; p < job->n_parts; p++) {
+        job->first_row[p] = rows;
+        rows += job->parts[p].n;
+    }
+    job->first_row[job->n_parts] = rows;
 }
 
 void tqi_write_abandon(tqi_job *job)

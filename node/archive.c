@@ -51,6 +51,7 @@ tq_status tqi_archive_open(const tqi_file *file, size_t number, const tqi_archiv
                                        .decoders = options->decoders};
     archive->chunker = (tqi_chunker){.budget = options->budget,
                                      .records = options->records,
+                                     .record_bytes = options->record_bytes,
                                      .path = file->path,
                                      .file = number,
                                      .piece = options->piece,

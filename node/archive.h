@@ -24,6 +24,7 @@ typedef struct tqi_archive {
 /* What all archives of a job have in common. */
 typedef struct tqi_archive_options {
     tq_records records;
+    uint64_t record_bytes; /* TQ_FIXED_RECORDS */
     size_t piece; /* bytes of a chunk */
     tqi_budget *budget, *decoders;
     const atomic_bool *stop; /* somebody wants the job to end */

@@ -53,10 +53,27 @@ static tq_status grow(tqi_chunker *chunker, tqi_chunk **chunk, tq_error *error)
     return TQ_OK;
 }
 
-/* Put what stands behind the last delimiter of chunk aside for the next one. */
-static tq_status cut(tqi_chunker *chunker, tqi_chunk *chunk, const char *delimiter, tq_error *error)
+/* Bytes of whole records at the beginning of chunk. */
+static size_t whole_records(const tqi_chunker *chunker, const tqi_chunk *chunk)
 {
-    size_t whole = (size_t)(delimiter + 1 - chunk->data), left = chunk->size - whole;
+    if (chunker->records == TQ_FIXED_RECORDS)
+        return chunk->size - chunk->size % chunker->record_bytes;
+    const char *delimiter = tqi_find_last_delimiter(chunker->records, chunk->data, chunk->size);
+    return delimiter ? (size_t)(delimiter + 1 - chunk->data) : 0;
+}
+
+/* The stream is over: it must not end inside a record of one length. */
+static tq_status check_end(const tqi_chunker *chunker, const tqi_chunk *chunk, tq_error *error)
+{
+    if (chunker->records != TQ_FIXED_RECORDS || chunk->size % chunker->record_bytes == 0)
+        return TQ_OK;
+    return tqi_inputs_fail_cut(chunker->path, chunk->offset + chunk->size, chunker->record_bytes, error);
+}
+
+/* Put what stands behind the whole records of chunk aside for the next one. */
+static tq_status cut(tqi_chunker *chunker, tqi_chunk *chunk, size_t whole, tq_error *error)
+{
+    size_t left = chunk->size - whole;
 
     chunker->rest = usual_or_larger(chunker, 2 * left);
     if (!chunker->rest)
@@ -65,7 +82,7 @@ static tq_status cut(tqi_chunker *chunker, tqi_chunk *chunk, const char *delimit
     chunker->rest->file = chunker->file;
     chunker->rest->offset = chunk->offset + whole;
     chunker->rest->size = left;
-    memcpy(chunker->rest->data, delimiter + 1, left);
+    memcpy(chunker->rest->data, chunk->data + whole, left);
     chunk->size = whole;
     return TQ_OK;
 }
@@ -86,12 +103,12 @@ static tq_status fill(tqi_chunker *chunker, tqi_chunk **chunk, tq_error *error)
             now->size += got;
             chunker->over = got == 0;
             if (chunker->over)
-                return TQ_OK;
+                return check_end(chunker, now, error);
             continue;
         }
-        const char *delimiter = tqi_find_last_delimiter(chunker->records, now->data, now->size);
-        if (delimiter)
-            return cut(chunker, now, delimiter, error);
+        size_t whole = whole_records(chunker, now);
+        if (whole > 0)
+            return cut(chunker, now, whole, error);
         tq_status status = grow(chunker, chunk, error);
         if (status)
             return status;

@@ -27,6 +27,7 @@ typedef tq_status (*tqi_source_fn)(void *owner, char *bytes, size_t room, size_t
 typedef struct tqi_chunker {
     tqi_budget *budget;
     tq_records records;
+    uint64_t record_bytes; /* TQ_FIXED_RECORDS */
     const char *path; /* for messages */
     size_t file;      /* of the chunks */
     size_t piece;     /* bytes of a chunk, as long as a record is not longer */
@@ -37,7 +38,7 @@ typedef struct tqi_chunker {
 } tqi_chunker;
 
 /* The next chunk, of at least a byte; NULL at the end of the stream. TQ_E_AGAIN, and nothing is lost, where the source says
- * so. TQ_E_MEMORY: a record does not fit. Chunks of the usual size are taken whatever the budget says. */
+ * so. TQ_E_MEMORY: a record does not fit. TQ_E_INPUT: the stream ends inside a record of one length. Chunks of the usual size are taken whatever the budget says. */
 tq_status tqi_chunker_next(tqi_chunker *chunker, tqi_chunk **chunk, tq_error *error);
 
 /* Forget what is left. */

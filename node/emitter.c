@@ -33,6 +33,15 @@ static void init_early(tq_emitter *emitter, size_t bytes)
         emitter->trial.until = UINT64_MAX;
 }
 
+static tq_status init_bins(tq_emitter *emitter)
+{
+    const tqi_spec *spec = emitter->spec;
+
+    if (spec->order == TQ_ORDER_STABLE)
+        return TQ_OK;
+    return tqi_bins_init(&emitter->bins, spec, tqi_bins_count(spec->partitions), spec->worker_bytes);
+}
+
 tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker, tqi_deliver_fn deliver, void *owner,
                            const atomic_bool *stop, size_t early_bytes)
 {
@@ -45,8 +54,8 @@ tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker
     tqi_error_clear(&emitter->error);
     tq_status status = tqi_fault("enomem-map", spec->rank)
                            ? TQ_E_MEMORY
-                           : tqi_bins_init(&emitter->bins, spec, tqi_bins_count(spec->partitions), spec->worker_bytes);
-    if (!status && !emitter->bins.whole)
+                           : init_bins(emitter);
+    if (!status && emitter->bins.n > 0 && !emitter->bins.whole)
         status = tqi_run_builder_init(&emitter->builder, spec, &spec->shape, 0, spec->partitions);
     if (!status)
         init_early(emitter, early_bytes);
@@ -65,6 +74,22 @@ void tqi_emitter_free(tq_emitter *emitter)
     tqi_table_free(&emitter->scratch);
     tqi_bins_free(&emitter->bins);
     tqi_run_builder_free(&emitter->builder);
+    tqi_direct_free(&emitter->direct);
+}
+
+tq_status tqi_emitter_go_direct(tq_emitter *emitter, const tqi_spec *ranges, const tqi_splitters *splitters,
+                                uint64_t memory, tqi_sampler *sampler)
+{
+    emitter->sampler = sampler;
+    tq_status status = tqi_direct_init(&emitter->direct, ranges, splitters, memory, emitter->deliver, emitter->owner);
+    return status ? tqi_emitter_fail(emitter, status, "no memory for a worker's pages (see --memory)") : TQ_OK;
+}
+
+void tqi_emitter_only_sample(tq_emitter *emitter, tqi_sampler *sampler)
+{
+    emitter->direct.spec = emitter->spec;
+    emitter->sampler = sampler;
+    emitter->samples = true;
 }
 
 tq_status tqi_emitter_fail(tq_emitter *emitter, tq_status status, const char *message)
@@ -200,8 +225,20 @@ static tq_status pour(tq_emitter *emitter)
     return status;
 }
 
+/* Pairs that went straight to their ranges. */
+static tq_status finish_direct(tq_emitter *emitter)
+{
+    if (emitter->status)
+        return emitter->status;
+    tqi_direct_flush(&emitter->direct);
+    emitter->flushed = emitter->direct.written;
+    return TQ_OK;
+}
+
 tq_status tqi_emitter_finish(tq_emitter *emitter)
 {
+    if (emitter->spec->order == TQ_ORDER_STABLE)
+        return finish_direct(emitter);
     tqi_evicted evicted;
     tqi_evicted32 evicted32;
 
@@ -264,10 +301,36 @@ static tq_status combine_early(tq_emitter *emitter, const tqi_key *key, uint64_t
     return status;
 }
 
+/* TQ_ORDER_STABLE. */
+static tq_status add_direct(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
+{
+    const tqi_spec *spec = emitter->spec;
+    tq_account pair = {0};
+
+    if (emitter->sampler) {
+        tqi_entry sample = tqi_direct_sample(&emitter->direct, key);
+
+        tqi_sampler_see(emitter->sampler, &sample, 1);
+    }
+    if (emitter->samples) {
+        emitter->sampled.rows++;
+        emitter->sampled.bytes += tqi_record_size(&spec->shape, key->size, number, value);
+        return TQ_OK;
+    }
+    tqi_account_pair(spec, hash, number, value, &pair);
+    tqi_account_add(&emitter->emitted, &pair);
+    if (tqi_fault("drop-record", spec->rank))
+        return TQ_OK;
+    tq_status status = tqi_direct_put(&emitter->direct, key, number, value, &pair);
+    return status ? describe_put(emitter, key->size + value.size) : TQ_OK;
+}
+
 static inline tq_status add(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
 {
     if (__builtin_expect(emitter->emitted.records >= emitter->trial.until, 0))
         look(emitter);
+    if (emitter->spec->order == TQ_ORDER_STABLE)
+        return add_direct(emitter, key, hash, number, value);
     tqi_account_pair(emitter->spec, hash, number, value, &emitter->emitted);
     if (emitter->spec->combine == TQ_SUM) {
         if (!emitter->trial.on)
@@ -411,6 +474,8 @@ void tqi_emitter_begin(tq_emitter *emitter, const tq_record *chunk)
 {
     tqi_pending *pending = &emitter->pending;
 
+    if (emitter->spec->order == TQ_ORDER_STABLE)
+        tqi_direct_begin(&emitter->direct, (tqi_origin){chunk->offset, (uint32_t)chunk->file_number});
     emitter->padded_begin = chunk->data;
     emitter->padded_end = chunk->data + chunk->size;
     /* Waiting pays where many sums go through the front at once. */

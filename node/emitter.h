@@ -6,12 +6,16 @@
  * this rank as it is, since it will be combined when it is reduced, and what belongs to others combined, if that makes it
  * less.
  *
+ * With TQ_ORDER_STABLE there are no bins: pairs go straight into the ranges of their keys (node/direct.h), or, while the
+ * input is sampled to find out where these lie, to a sampler alone.
+ *
  * Owned by one worker index at a time (see tq_worker). The engine may touch an emitter only while no task runs on
  * that index: to finish it at the end of the map phase, in a task of its own, and to read its accounts after. */
 #ifndef TQI_EMITTER_H
 #define TQI_EMITTER_H
 
 #include "node/bins.h"
+#include "node/direct.h"
 #include "node/front.h"
 #include "node/merge.h"
 #include "node/table.h"
@@ -62,12 +66,24 @@ struct tq_emitter {
     const char *padded_begin, *padded_end;         /* keys inside may be read with slack */
     tqi_batch batch;                               /* room for the work on a batch of sums */
     tqi_pending pending;
+    tqi_direct direct; /* TQ_ORDER_STABLE */
+    tqi_sampler *sampler; /* of what is emitted then; NULL: none is wanted, */
+    bool samples;         /* or it is all that is wanted: */
+    tqi_sample_size sampled;
 };
 
 /* Pages take spec->worker_bytes at most, early combining early_bytes. */
 tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker, tqi_deliver_fn deliver, void *owner,
                            const atomic_bool *stop, size_t early_bytes);
 void tqi_emitter_free(tq_emitter *emitter);
+
+/* TQ_ORDER_STABLE: where pairs go, before the first of them. See tqi_direct_init; sampler is shown them, and may be NULL.
+ * TQ_E_MEMORY. */
+tq_status tqi_emitter_go_direct(tq_emitter *emitter, const tqi_spec *ranges, const tqi_splitters *splitters,
+                                uint64_t memory, tqi_sampler *sampler);
+
+/* TQ_ORDER_STABLE: pairs are shown to sampler, and forgotten. */
+void tqi_emitter_only_sample(tq_emitter *emitter, tqi_sampler *sampler);
 
 /* Send everything on its way. Nothing is emitted after that. */
 tq_status tqi_emitter_finish(tq_emitter *emitter);

@@ -93,6 +93,7 @@ static tq_status open_current(tqi_feeder *feeder, tq_error *error)
                                       .insist = true};
     feeder->chunker = (tqi_chunker){.budget = options->budget,
                                     .records = options->records,
+                                    .record_bytes = options->record_bytes,
                                     .path = path,
                                     .file = feeder->file,
                                     .piece = TQI_PIECE_BYTES,

@@ -12,6 +12,7 @@
 
 typedef struct tqi_feeder_options {
     tq_records records;
+    uint64_t record_bytes;         /* TQ_FIXED_RECORDS */
     tqi_budget *budget, *decoders; /* see node/expander.h */
     bool as_they_are;              /* compressed inputs are not decoded */
     bool threaded;

@@ -183,56 +183,159 @@ tq_status tqi_text_put_json(tqi_text *text, tq_slice string)
     return status;
 }
 
-static char *put_json_row(const tqi_format *format, const tqi_value_shape *shape, const tqi_entry *entry, char *to)
+/* A row to be written. */
+typedef struct output_row {
+    tq_slice key, value;
+    int64_t number;
+} output_row;
+
+static char *put_json_pair(char *to, const char *name, tq_slice bytes)
 {
+    to = put_json_string(to, (tq_slice){name, strlen(name)});
+    *to++ = ':';
+    return put_json_string(to, bytes);
+}
+
+/* Key and value in a row, beyond where the object can reach: see reserve_row. */
+static tq_slice join(const output_row *row, char *memory)
+{
+    put(put(memory, row->key.data, row->key.size), row->value.data, row->value.size);
+    return (tq_slice){memory, row->key.size + row->value.size};
+}
+
+static char *put_json_row(const tqi_format *format, const tqi_value_shape *shape, const output_row *row, char *to, char *spare)
+{
+    bool has_key = format->columns == TQ_ROW_PAIR || format->columns == TQ_ROW_KEY || format->columns == TQ_ROW_BYTES;
+    bool has_value = format->columns != TQ_ROW_KEY && format->columns != TQ_ROW_BYTES;
+
     *to++ = '{';
-    to = put_json_string(to, (tq_slice){format->key_name, strlen(format->key_name)});
-    *to++ = ':';
-    to = put_json_string(to, tqi_entry_key(entry));
-    *to++ = ',';
-    to = put_json_string(to, (tq_slice){format->value_name, strlen(format->value_name)});
-    *to++ = ':';
-    if (shape->type == TQ_I64)
-        to = put_number(to, (int64_t)entry->value);
-    else
-        to = put_json_string(to, tqi_entry_value(shape, entry));
+    if (has_key)
+        to = put_json_pair(to, format->key_name, format->columns == TQ_ROW_BYTES ? join(row, spare) : row->key);
+    if (has_key && has_value)
+        *to++ = ',';
+    if (has_value && shape->type != TQ_I64) {
+        to = put_json_pair(to, format->value_name, row->value);
+    } else if (has_value) {
+        to = put_json_string(to, (tq_slice){format->value_name, strlen(format->value_name)});
+        *to++ = ':';
+        to = put_number(to, row->number);
+    }
     *to++ = '}';
     *to++ = '\n';
     return to;
 }
 
-static char *put_text_row(const tqi_format *format, const tqi_value_shape *shape, const tqi_entry *entry, char *to)
+static char *put_column(const tqi_format *format, tq_slice bytes, char *to)
 {
-    tq_slice key = tqi_entry_key(entry), value = tqi_entry_value(shape, entry);
+    return format->raw ? put(to, bytes.data, bytes.size) : put_escaped(to, bytes);
+}
 
-    to = format->raw ? put_key(to, entry) : put_escaped(to, key);
+static char *put_text_row(const tqi_format *format, const tqi_value_shape *shape, const output_row *row, char *to)
+{
+    if (format->columns == TQ_ROW_BYTES)
+        to = put(to, row->key.data, row->key.size);
+    if (format->columns == TQ_ROW_PAIR || format->columns == TQ_ROW_KEY)
+        to = put_column(format, row->key, to);
+    if (format->columns == TQ_ROW_PAIR)
+        *to++ = '\t';
+    if (format->columns != TQ_ROW_KEY && shape->type == TQ_I64)
+        to = put_number(to, row->number);
+    else if (format->columns == TQ_ROW_VALUE_BYTES || format->columns == TQ_ROW_BYTES)
+        to = put(to, row->value.data, row->value.size);
+    else if (format->columns != TQ_ROW_KEY)
+        to = put_column(format, row->value, to);
+    if (format->columns != TQ_ROW_VALUE_BYTES && format->columns != TQ_ROW_BYTES)
+        *to++ = '\n';
+    return to;
+}
+
+/* Most of all rows of wordcounts are so: the key, a tab, the number. */
+static char *put_raw_number(const tqi_entry *entry, char *to)
+{
+    to = put_key(to, entry);
     *to++ = '\t';
-    if (shape->type == TQ_I64)
-        to = put_number(to, (int64_t)entry->value);
-    else
-        to = format->raw ? put(to, value.data, value.size) : put_escaped(to, value);
+    to = put_number(to, (int64_t)entry->value);
     *to++ = '\n';
     return to;
+}
+
+/* Append a row of any kind. In front of what it may become there is room for what it is: an object of joined bytes needs
+ * them in a row. */
+static tq_status append_row(const tqi_format *format, const tqi_value_shape *shape, const output_row *row, tqi_text *text)
+{
+    bool is_json = format->format == TQ_JSON;
+    size_t names = is_json ? strlen(format->key_name) + strlen(format->value_name) : 0;
+    size_t per_byte = is_json ? JSON_BYTE_MAX : format->raw ? 1 : 2;
+    size_t bytes = row->key.size + (shape->type != TQ_I64 ? row->value.size : 0);
+    size_t most = per_byte * bytes + JSON_BYTE_MAX * names + DIGITS_MAX + TQI_KEY_INLINE;
+    tq_status status = reserve(text, most + (is_json ? bytes : 0));
+
+    if (status)
+        return status;
+    char *at = text->data + text->size;
+    char *end = is_json ? put_json_row(format, shape, row, at, at + most) : put_text_row(format, shape, row, at);
+    text->size += (size_t)(end - at);
+    return TQ_OK;
 }
 
 tq_status tqi_format_rows(const tqi_format *format, const tqi_value_shape *shape, const tqi_entry *entries, size_t n,
                           tqi_text *text)
 {
-    size_t names = format->format == TQ_JSON ? strlen(format->key_name) + strlen(format->value_name) : 0;
-    size_t per_byte = format->format == TQ_JSON ? JSON_BYTE_MAX : format->raw ? 1 : 2;
+    bool numbers =
+        format->format == TQ_TEXT && format->raw && shape->type == TQ_I64 && format->columns == TQ_ROW_PAIR;
+    tq_status status = TQ_OK;
 
-    for (size_t i = 0; i < n; i++) {
-        size_t bytes = tqi_entry_key(&entries[i]).size;
+    for (size_t i = 0; i < n && !status; i++) {
+        const tqi_entry *entry = &entries[i];
+        output_row row = {tqi_entry_key(entry), {0}, (int64_t)entry->value};
 
         if (shape->type != TQ_I64)
-            bytes += tqi_entry_value(shape, &entries[i]).size;
-        tq_status status = reserve(text, per_byte * bytes + JSON_BYTE_MAX * names + DIGITS_MAX + TQI_KEY_INLINE);
-        if (status)
-            return status;
-        char *at = text->data + text->size;
-        char *end = format->format == TQ_JSON ? put_json_row(format, shape, &entries[i], at)
-                                              : put_text_row(format, shape, &entries[i], at);
-        text->size += (size_t)(end - at);
+            row.value = tqi_entry_value(shape, entry);
+        if (!numbers) {
+            status = append_row(format, shape, &row, text);
+            continue;
+        }
+        status = reserve(text, row.key.size + DIGITS_MAX + TQI_KEY_INLINE);
+        if (!status)
+            text->size = (size_t)(put_raw_number(entry, text->data + text->size) - text->data);
     }
-    return TQ_OK;
+    return status;
+}
+
+enum { AHEAD = 16 };
+
+/* A text of a size that is known, where there is none yet. What a range was planned to take is there for it. */
+static tq_status begin_text(tqi_text *text, size_t size, uint64_t planned)
+{
+    if (text->size > 0 || size <= text->capacity || size > planned)
+        return reserve(text, size);
+    tqi_text_free(text);
+    size += size / 4; /* so that it does for the next range too */
+    text->data = tqi_budget_force(text->budget, size);
+    text->capacity = text->data ? size : 0;
+    return text->data ? TQ_OK : TQ_E_MEMORY;
+}
+
+/* Sorted records lie all over their pages: fetch them before their turn comes. */
+tq_status tqi_format_sorted(const tqi_format *format, const tqi_sorting *sorting, tqi_text *text)
+{
+    const tqi_value_shape *shape = &sorting->spec->result_shape;
+    bool plain = format->format == TQ_TEXT && (format->raw || format->columns >= TQ_ROW_VALUE_BYTES) &&
+                 shape->type != TQ_I64;
+    tq_status status = begin_text(text, sorting->bytes + 2 * sorting->n, sorting->planned);
+
+    for (size_t i = 0; i < sorting->n && !status; i++) {
+        output_row row = {0};
+
+        if (i + AHEAD < sorting->n) {
+            __builtin_prefetch(sorting->items[i + AHEAD].record);
+            __builtin_prefetch(sorting->items[i + AHEAD].record + 64);
+        }
+        tqi_sorting_row(sorting, i, &row.key, &row.number, &row.value);
+        if (plain)
+            text->size = (size_t)(put_text_row(format, shape, &row, text->data + text->size) - text->data);
+        else
+            status = append_row(format, shape, &row, text);
+    }
+    return status;
 }

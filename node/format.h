@@ -3,10 +3,12 @@
 #define TQI_FORMAT_H
 
 #include "node/rows.h"
+#include "node/sorting.h"
 
 typedef struct tqi_format {
     tq_format format;
     bool raw;               /* TQ_TEXT: no escapes */
+    tq_row_text columns;
     const char *key_name;   /* TQ_JSON */
     const char *value_name; /* TQ_JSON */
 } tqi_format;
@@ -28,5 +30,8 @@ tq_status tqi_text_put_json(tqi_text *text, tq_slice string);
 /* Append n rows. TQ_E_MEMORY. */
 tq_status tqi_format_rows(const tqi_format *format, const tqi_value_shape *shape, const tqi_entry *entries, size_t n,
                           tqi_text *text);
+
+/* The same of all that was sorted. */
+tq_status tqi_format_sorted(const tqi_format *format, const tqi_sorting *sorting, tqi_text *text);
 
 #endif

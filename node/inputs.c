@@ -4,6 +4,7 @@
 #include "node/codec.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,6 +232,31 @@ tq_status tqi_inputs_look(tqi_inputs *inputs, tq_error *error)
 uint64_t tqi_inputs_text(const tqi_inputs *inputs)
 {
     return inputs->bytes + (USUAL_EXPANSION - 1) * inputs->whole_bytes;
+}
+
+tq_status tqi_inputs_fail_cut(const char *path, uint64_t size, uint64_t record_bytes, tq_error *error)
+{
+    uint64_t left = size % record_bytes;
+
+    return tqi_fail_at(error, TQ_E_INPUT, path, size - left,
+                       "the last record has %" PRIu64 " bytes, not %" PRIu64 ": %" PRIu64
+                       " bytes are no multiple of that",
+                       left, record_bytes, size);
+}
+
+tq_status tqi_inputs_check_whole(const tqi_inputs *inputs, uint64_t record_bytes, bool decodes, tq_error *error)
+{
+    for (size_t i = 0; i < inputs->n; i++) {
+        tqi_file file = inputs->files[i];
+
+        if (file.stream || file.size % record_bytes == 0)
+            continue;
+        if (decodes && look_at(&file, error))
+            return error->status;
+        if (!decodes || !file.whole)
+            return tqi_inputs_fail_cut(file.path, file.size, record_bytes, error);
+    }
+    return TQ_OK;
 }
 
 /* The last file whose first split is not behind this one; files without splits share their number with the next. */

@@ -50,6 +50,11 @@ uint64_t tqi_inputs_splits_of(const tqi_inputs *inputs, const tqi_file *file);
 
 /* The first split from this one on (1 .. inputs->splits) where a share may end: not inside a whole file. */
 uint64_t tqi_inputs_share_end(const tqi_inputs *inputs, uint64_t split);
+/* Whether all files, but streams, and compressed ones if these are decoded, hold whole records of so many bytes. TQ_E_INPUT. */
+tq_status tqi_inputs_check_whole(const tqi_inputs *inputs, uint64_t record_bytes, bool decodes, tq_error *error);
+
+/* The error of a file that ends inside a record. TQ_E_INPUT. */
+tq_status tqi_inputs_fail_cut(const char *path, uint64_t size, uint64_t record_bytes, tq_error *error);
 
 /* How much work all splits before this one are (0 .. inputs->splits): their bytes, and for each split something too. The
  * unit is what a split of no bytes takes. */

@@ -77,6 +77,22 @@ static tq_status map_words(tq_emitter *emitter, const tq_record *chunk, tqi_plac
     return TQ_OK;
 }
 
+static tq_status map_fixed(tq_emitter *emitter, const tq_record *chunk, tqi_place *place)
+{
+    size_t bytes = (size_t)emitter->spec->record_bytes;
+    tq_status status = TQ_OK;
+
+    for (size_t at = 0; at < chunk->size && !status; at += bytes) {
+        tq_record record = *chunk;
+
+        record.data = chunk->data + at;
+        record.size = bytes;
+        record.offset += at;
+        status = call(emitter, emitter->spec->map, &record, place);
+    }
+    return status;
+}
+
 tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk, tqi_place *place)
 {
     tq_status status;
@@ -89,6 +105,8 @@ tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk, tqi_place *
         status = call(emitter, emitter->spec->map_chunk, chunk, place);
     else if (emitter->spec->records == TQ_LINES)
         status = map_lines(emitter, chunk, place);
+    else if (emitter->spec->records == TQ_FIXED_RECORDS)
+        status = map_fixed(emitter, chunk, place);
     else
         status = map_words(emitter, chunk, place);
     tq_status ended = tqi_emitter_end(emitter);

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { SPLITTER_KEY_BYTES = 64 };
+enum { SPLITTER_KEY_BYTES = 64, STABLE_SPLITTER_KEY_BYTES = 4 << 10 };
 
 /* A sampler keeps so many rows, then half of them. */
 enum { FIRST_STEP = 16, MOST_SAMPLES = 16 << 10 };
@@ -20,8 +20,10 @@ static tq_status append_short(const tqi_spec *spec, tqi_rows *to, const tqi_entr
 {
     tq_slice key = tqi_entry_key(entry), value = tqi_entry_value(&spec->result_shape, entry);
 
-    if (key.size > SPLITTER_KEY_BYTES)
-        key.size = SPLITTER_KEY_BYTES;
+    size_t most = spec->order == TQ_ORDER_STABLE ? STABLE_SPLITTER_KEY_BYTES : SPLITTER_KEY_BYTES;
+
+    if (key.size > most)
+        key.size = most;
     if (spec->result_shape.type == TQ_BYTES)
         value.size = 0;
     return tqi_rows_append(to, &spec->result_shape, key, (int64_t)entry->value, value);
@@ -93,7 +95,8 @@ tq_status tqi_order_choose(const tqi_spec *spec, tqi_rows *samples, uint32_t ran
 
     tqi_rows_init(&chosen, spec->budget);
     tqi_rows_sort(samples, spec->order, &spec->result_shape);
-    for (uint64_t r = 1; r < ranges && samples->n >= ranges && !status; r++)
+    bool enough = samples->n >= ranges || (spec->order == TQ_ORDER_STABLE && samples->n > 0); /* empty ranges do no harm */
+    for (uint64_t r = 1; r < ranges && enough && !status; r++)
         status = append_short(spec, &chosen, &samples->entries[r * samples->n / ranges]);
     if (!status)
         status = one_page(spec, &chosen, run);

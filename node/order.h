@@ -17,10 +17,16 @@ typedef struct tqi_sampler {
     uint64_t skip; /* rows to pass over before the next */
 } tqi_sampler;
 
+/* What was sampled: records of pages, or bytes of input, and the rows that they become, with the bytes of these in pages. */
+typedef struct tqi_sample_size {
+    uint64_t records, rows, bytes;
+} tqi_sample_size;
+
 void tqi_sampler_init(tqi_sampler *sampler, const tqi_spec *spec);
 void tqi_sampler_free(tqi_sampler *sampler);
 
-/* Show it the next n rows. Long keys are shortened, which is good enough for a splitter. Where the budget is used up it
+/* Show it the next n rows. Long keys are shortened, which is good enough for a splitter;
+ * with TQ_ORDER_STABLE only very long ones, since all of them could begin with the same bytes. Where the budget is used up it
  * keeps fewer. */
 void tqi_sampler_see(tqi_sampler *sampler, const tqi_entry *entries, size_t n);
 

@@ -41,9 +41,9 @@ const char *tqi_find_last_delimiter(tq_records records, const char *data, size_t
     return NULL;
 }
 
-void tqi_reader_init(tqi_reader *reader, tqi_budget *budget)
+void tqi_reader_init(tqi_reader *reader, tqi_budget *budget, uint64_t record_bytes)
 {
-    *reader = (tqi_reader){.budget = budget, .fd = -1};
+    *reader = (tqi_reader){.budget = budget, .fd = -1, .smallest = SMALLEST_WINDOW, .record_bytes = record_bytes};
 }
 
 static void close_file(tqi_reader *reader)
@@ -139,8 +139,8 @@ static tq_status show(tqi_reader *reader, uint64_t begin, uint64_t end, tq_error
     reader->window = begin & ~(uint64_t)(PAGE - 1);
     reader->window_size = 0;
     end = size - end < PAGE ? size : end + PAGE; /* the last record's end is mostly near */
-    if (end - reader->window < SMALLEST_WINDOW)
-        end = size - reader->window < SMALLEST_WINDOW ? size : reader->window + SMALLEST_WINDOW;
+    if (end - reader->window < reader->smallest)
+        end = size - reader->window < reader->smallest ? size : reader->window + reader->smallest;
     tq_status status = reserve(reader, (size_t)(end - reader->window), begin, error);
     return status ? status : extend(reader, end, error);
 }
@@ -184,12 +184,32 @@ tq_status tqi_reader_head(tqi_reader *reader, const tqi_file *file, uint64_t end
     return status;
 }
 
+/* The records of one length that begin in [begin, end). */
+static tq_status fixed_chunk(tqi_reader *reader, uint64_t begin, uint64_t end, tq_record *chunk, tq_error *error)
+{
+    uint64_t bytes = reader->record_bytes, start = (begin + bytes - 1) / bytes * bytes;
+    uint64_t stop = (end + bytes - 1) / bytes * bytes;
+
+    stop = stop > reader->file->size ? reader->file->size : stop;
+    *chunk = (tq_record){.data = reader->buffer, .file = reader->file->path, .offset = start};
+    if (start >= stop)
+        return TQ_OK;
+    tq_status status = show(reader, start, stop, error);
+    if (status)
+        return status;
+    chunk->data = reader->buffer + (start - reader->window);
+    chunk->size = (size_t)(stop - start);
+    return TQ_OK;
+}
+
 tq_status tqi_reader_chunk(tqi_reader *reader, const tqi_file *file, tq_records records, uint64_t begin, uint64_t end,
                            tq_record *chunk, tq_error *error)
 {
     uint64_t first = begin ? begin - 1 : 0, start = begin, stop;
     tq_status status = open_file(reader, file, error);
 
+    if (!status && records == TQ_FIXED_RECORDS)
+        return fixed_chunk(reader, begin, end, chunk, error);
     if (!status)
         status = show(reader, first, end, error);
     if (status)

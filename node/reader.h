@@ -3,7 +3,7 @@
  * Let f(x) be the first place at or behind byte x where a record may start: byte 0, a byte behind a delimiter, or the
  * end of the file. The records of the range [begin, end) are the bytes [f(begin), f(end)). f never decreases, so ranges
  * that cover a file without a gap yield each of its records exactly once, however short the ranges and long the records
- * are.
+ * are. For records of one length f(x) is the next multiple of it.
  *
  * The reader keeps a window of the file in memory, so that neighbouring small ranges cost no system call each. A window
  * begins at a multiple of the page size, in a buffer that does too: pread is up to four times slower otherwise.
@@ -28,9 +28,12 @@ typedef struct tqi_reader {
     size_t capacity;    /* of buffer, without the slack behind it */
     uint64_t window;    /* offset in file of buffer[0] */
     size_t window_size; /* bytes of it that are there */
+    size_t smallest;    /* bytes that are read at once at least */
+    uint64_t record_bytes; /* TQ_FIXED_RECORDS */
 } tqi_reader;
 
-void tqi_reader_init(tqi_reader *reader, tqi_budget *budget);
+/* record_bytes: of TQ_FIXED_RECORDS, whose files hold whole ones; 0 otherwise. */
+void tqi_reader_init(tqi_reader *reader, tqi_budget *budget, uint64_t record_bytes);
 void tqi_reader_free(tqi_reader *reader);
 
 /* The first bytes of file, at least TQI_HEAD_BYTES (node/codec.h) of them if it has so many. They are read together with those
@@ -43,7 +46,7 @@ tq_status tqi_reader_head(tqi_reader *reader, const tqi_file *file, uint64_t end
 tq_status tqi_reader_chunk(tqi_reader *reader, const tqi_file *file, tq_records records, uint64_t begin, uint64_t end,
                            tq_record *chunk, tq_error *error);
 
-/* Whether byte ends a record. */
+/* Whether byte ends a record. These three are not for TQ_FIXED_RECORDS. */
 bool tqi_is_delimiter(tq_records records, char byte);
 
 /* The first delimiter in size bytes at data, or NULL; and the last. */

@@ -38,11 +38,6 @@ tq_status tqi_reducer_init(tqi_reducer *reducer, const tqi_spec *spec, uint64_t 
                            void *owner);
 void tqi_reducer_free(tqi_reducer *reducer);
 
-/* What was sampled: records of pages, and the rows that they become, with the bytes of these in pages. */
-typedef struct tqi_sample_size {
-    uint64_t records, rows, bytes;
-} tqi_sample_size;
-
 /* Show the sampler the rows that part will have, or, if not all of them fit the table, those that do. Without a reducer of
  * the job. size: as if all of the part had been seen. The same errors as tqi_reduce_partition. */
 tq_status tqi_reduce_sample(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tqi_sample_size *size,

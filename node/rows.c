@@ -456,7 +456,7 @@ static bool sort_by_parts(tqi_rows *rows, const sorter *by)
     sort_by_prefix(items, items + n, n);
     /* Behind the value comes the whole key, behind 8 bytes of the key the rest of it. What comes behind a hash is seldom. */
     sort_ties(by, rows->entries, items, items + n, n,
-              by->order == TQ_ORDER_KEY          ? 1
+              by->order == TQ_ORDER_KEY || by->order == TQ_ORDER_STABLE ? 1
               : by->order == TQ_ORDER_VALUE_DESC ? 0
                                                  : MOST_LEVELS + 1);
     tqi_entry *sorted = rows->copy;

@@ -11,6 +11,7 @@
 
 typedef struct tqi_spec {
     tq_records records;
+    uint64_t record_bytes; /* TQ_FIXED_RECORDS */
     tq_map_fn map;
     tq_map_fn map_chunk;
     tqi_value_shape shape; /* of what is emitted */
@@ -20,6 +21,7 @@ typedef struct tqi_spec {
     tqi_value_shape result_shape; /* of the rows */
     tq_order order;
     uint64_t limit;
+    bool unique;
     tq_compression spill_compression; /* one that this build has */
     void *user;
 

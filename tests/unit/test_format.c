@@ -86,6 +86,28 @@ static tq_slice line_of(const tqi_format *format, int type, tq_slice key, int64_
     return (tq_slice){line, size};
 }
 
+/* What of a row is shown. */
+static void test_columns(void **state)
+{
+    static const char *const texts[] = {"k\\t\tv\\n\n", "k\\t\n", "v\\n\n", "v\n", "k\tv\n"};
+    static const char *const objects[] = {"{\"key\":\"k\\t\",\"value\":\"v\\n\"}\n", "{\"key\":\"k\\t\"}\n",
+                                          "{\"value\":\"v\\n\"}\n", "{\"value\":\"v\\n\"}\n",
+                                          "{\"key\":\"k\\tv\\n\"}\n"};
+
+    (void)state;
+    for (int columns = TQ_ROW_PAIR; columns <= TQ_ROW_BYTES; columns++) {
+        tqi_format text = text_format, json = json_format;
+
+        text.columns = json.columns = (tq_row_text)columns;
+        tq_slice line = line_of(&text, TQ_BYTES, (tq_slice){"k\t", 2}, 0, (tq_slice){"v\n", 2});
+        assert_int_equal(line.size, strlen(texts[columns]));
+        assert_memory_equal(line.data, texts[columns], line.size);
+        line = line_of(&json, TQ_BYTES, (tq_slice){"k\t", 2}, 0, (tq_slice){"v\n", 2});
+        assert_int_equal(line.size, strlen(objects[columns]));
+        assert_memory_equal(line.data, objects[columns], line.size);
+    }
+}
+
 /* The parts one behind the other, up to one without data. */
 static void assert_line(tq_slice line, const tq_slice *parts)
 {
@@ -351,6 +373,7 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_columns),
         cmocka_unit_test(test_known_rows), cmocka_unit_test(test_numbers),   cmocka_unit_test(test_names),
         cmocka_unit_test(test_lossless),   cmocka_unit_test(test_many_rows), cmocka_unit_test(test_no_memory),
     };

@@ -105,13 +105,46 @@ static void test_every_split_size(void **state)
         tqi_budget budget = {0};
         tqi_reader reader;
         random_file(&one, 1 + random_below(&random, 300), &random);
-        tqi_reader_init(&reader, &budget);
+        tqi_reader_init(&reader, &budget, 0);
         for (size_t split = 1; split <= one.file.size + 1; split++) {
             check_split_size(&reader, &one, TQ_LINES, split);
             check_split_size(&reader, &one, TQ_WORDS, split);
         }
         tqi_reader_free(&reader);
         assert_int_equal(budget.used, 0);
+        sample_close(&one);
+    }
+}
+
+/* Records of one length: those that begin in a range. */
+static void test_fixed_records(void **state)
+{
+    uint64_t random = 63;
+
+    (void)state;
+    for (size_t bytes = 1; bytes < 400; bytes += 1 + bytes / 3) {
+        sample one;
+        tqi_reader reader;
+        tq_record chunk;
+        tq_error error;
+        random_file(&one, bytes * (1 + random_below(&random, 50)), &random);
+        tqi_reader_init(&reader, NULL, bytes);
+        for (size_t split = 1; split <= one.file.size + 1; split += 1 + split / 7) {
+            size_t total = 0;
+
+            for (size_t begin = 0; begin < one.file.size; begin += split) {
+                size_t end = one.file.size - begin < split ? one.file.size : begin + split;
+                assert_int_equal(
+                    tqi_reader_chunk(&reader, &one.file, TQ_FIXED_RECORDS, begin, end, &chunk, &error), TQ_OK);
+                if (chunk.size > 0)
+                    assert_int_equal(chunk.offset, total);
+                assert_int_equal(chunk.size % bytes, 0);
+                assert_memory_equal(chunk.data, one.text + total, chunk.size);
+                total += chunk.size;
+            }
+            assert_int_equal(total, one.file.size);
+        }
+        tqi_reader_free(&reader);
         sample_close(&one);
     }
 }
@@ -128,7 +161,7 @@ static void test_extreme_files(void **state)
         sample one;
         tqi_reader reader;
         sample_open(&one, texts[i], strlen(texts[i]));
-        tqi_reader_init(&reader, NULL);
+        tqi_reader_init(&reader, NULL, 0);
         for (size_t split = 1; split <= one.file.size; split++) {
             check_split_size(&reader, &one, TQ_LINES, split);
             check_split_size(&reader, &one, TQ_WORDS, split);
@@ -148,7 +181,7 @@ static void test_ranges_in_any_order(void **state)
     (void)state;
     for (size_t i = 0; i < 3; i++)
         random_file(&files[i], 700000 + i * 333333, &random);
-    tqi_reader_init(&reader, NULL);
+    tqi_reader_init(&reader, NULL, 0);
     for (int round = 0; round < 600; round++) {
         const sample *one = &files[random_below(&random, 3)];
         size_t size = one->file.size, begin = random_below(&random, size);
@@ -184,7 +217,7 @@ static void test_long_records(void **state)
         tqi_reader reader;
         tqi_budget budget = {0};
         sample_open(&one, text, size - (ended ? 0 : 1));
-        tqi_reader_init(&reader, &budget);
+        tqi_reader_init(&reader, &budget, 0);
         for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++) {
             check_split_size(&reader, &one, TQ_LINES, splits[i]);
             check_split_size(&reader, &one, TQ_WORDS, splits[i]);
@@ -213,7 +246,7 @@ static void test_delimiters_at_window_edges(void **state)
             text[at] = '\n';
             sample_open(&one, text, size);
             free(text);
-            tqi_reader_init(&reader, NULL);
+            tqi_reader_init(&reader, NULL, 0);
             for (size_t begin = edges[e] - 3; begin <= edges[e] + 3; begin++) {
                 check_range(&reader, &one, TQ_LINES, 0, begin);
                 check_range(&reader, &one, TQ_LINES, begin, begin + 1);
@@ -238,7 +271,7 @@ static void test_shrunken_file(void **state)
         tq_record chunk = {0};
         tq_error error;
         file_write(one.file.path, one.text, left);
-        tqi_reader_init(&reader, NULL);
+        tqi_reader_init(&reader, NULL, 0);
         assert_int_equal(tqi_reader_chunk(&reader, &one.file, TQ_LINES, 900000, 1000000, &chunk, &error), TQ_E_INPUT);
         assert_int_equal(error.status, TQ_E_INPUT);
         assert_string_equal(error.file, one.file.path);
@@ -261,7 +294,7 @@ static void test_missing_file(void **state)
     (void)state;
     sample_open(&one, "a\nb\n", 4);
     tqi_file missing = {.path = path_in(one.folder, "missing"), .size = 10};
-    tqi_reader_init(&reader, NULL);
+    tqi_reader_init(&reader, NULL, 0);
     check_range(&reader, &one, TQ_LINES, 0, 4);
     for (int round = 0; round < 2; round++) {
         assert_int_equal(tqi_reader_chunk(&reader, &missing, TQ_LINES, 0, 10, &chunk, &error), TQ_E_INPUT);
@@ -285,7 +318,7 @@ static void test_unreadable(void **state)
     (void)state;
     sample_open(&one, "a\n", 2);
     tqi_file folder = {.path = one.folder, .size = 10};
-    tqi_reader_init(&reader, NULL);
+    tqi_reader_init(&reader, NULL, 0);
     assert_int_equal(tqi_reader_chunk(&reader, &folder, TQ_LINES, 0, 10, &chunk, &error), TQ_E_INPUT);
     assert_string_equal(error.file, one.folder);
     tqi_reader_free(&reader);
@@ -309,7 +342,7 @@ static void test_budget(void **state)
     text[99] = '\n';
     sample_open(&one, text, size);
     free(text);
-    tqi_reader_init(&reader, &budget);
+    tqi_reader_init(&reader, &budget, 0);
     check_range(&reader, &one, TQ_LINES, 0, 50);
     assert_int_equal(tqi_reader_chunk(&reader, &one.file, TQ_LINES, 100, 200, &chunk, &error), TQ_E_MEMORY);
     assert_int_equal(error.status, TQ_E_MEMORY);
@@ -348,6 +381,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_split_size),
+        cmocka_unit_test(test_fixed_records),
         cmocka_unit_test(test_extreme_files),
         cmocka_unit_test(test_ranges_in_any_order),
         cmocka_unit_test(test_long_records),

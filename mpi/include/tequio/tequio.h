@@ -141,6 +141,7 @@ typedef struct tq_job {
                                * rank, as it is read; many files go in parallel. */
     uint64_t split_bytes; /* 0 = chosen from the size of the input */
     tq_records records;
+    uint64_t record_bytes; /* TQ_FIXED_RECORDS: 1 to 1 GiB */
     tq_map_fn map;       /* one record a call; or */
     tq_map_fn map_chunk; /* many whole records a call, with their delimiters. Exactly one of the two is set. */
 
@@ -153,10 +154,12 @@ typedef struct tq_job {
 
     tq_order order;
     uint64_t limit; /* keep only the first rows of that order; 0 = all */
+    bool unique;    /* TQ_ORDER_STABLE, without a limit: of the rows of one key only the first */
     tq_output_kind output;
     const char *output_path;
     int output_fd;
     tq_format format;
+    tq_row_text row_text;    /* what of a row is written */
     bool raw_text;           /* TQ_TEXT: no escapes */
     const char *key_name;    /* TQ_JSON; NULL = "key" */
     const char *value_name;  /* TQ_JSON; NULL = "value" */

@@ -16,7 +16,8 @@ extern "C" {
 /* Where one record ends and the next begins. */
 typedef enum tq_records {
     TQ_LINES, /* after each LF; the mapper gets the line without it */
-    TQ_WORDS  /* after each of the six ASCII white-space bytes; the mapper gets words, never an empty one */
+    TQ_WORDS, /* after each of the six ASCII white-space bytes; the mapper gets words, never an empty one */
+    TQ_FIXED_RECORDS /* after each record_bytes bytes of a file, whose size must be a multiple of that */
 } tq_records;
 
 /* What is done with inputs that are compressed by gzip, bzip2, xz, Zstandard or LZ4. Their first bytes say so, not their
@@ -104,7 +105,11 @@ TQ_API int tq_reduce_fail(tq_rows_out *out, const char *format, ...) TQ_PRINTF(2
 typedef enum tq_order {
     TQ_ORDER_KEY,        /* by the key's bytes, ascending */
     TQ_ORDER_VALUE_DESC, /* by the value, descending (TQ_I64 results only) */
-    TQ_ORDER_NONE        /* whichever is cheapest: by a fixed hash of the key */
+    TQ_ORDER_NONE,       /* whichever is cheapest: by a fixed hash of the key */
+    TQ_ORDER_STABLE      /* by the key's bytes, ascending, and rows of one key in the order in which they were emitted: by the
+                          * place in the input of the record that the mapper had. For jobs without combiner and reducer.
+                          * Rows are sorted once, in the ranges of keys that they were mapped to. Where those lie is learned
+                          * from a sample before, so the mapper may be called for a record more than once. */
 } tq_order;
 
 typedef enum tq_format {
@@ -112,6 +117,16 @@ typedef enum tq_format {
     TQ_JSON  /* {"key":"...","value":...} LF; a byte that is not UTF-8 becomes \udc80 .. \udcff, as Python's
               * surrogateescape has it, so that no two keys look alike */
 } tq_format;
+
+/* What of a row its TQ_TEXT shows; the two that end in BYTES are never escaped. TQ_JSON has an object of the same columns,
+ * and one of key_name alone for TQ_ROW_BYTES. */
+typedef enum tq_row_text {
+    TQ_ROW_PAIR,        /* key TAB value LF */
+    TQ_ROW_KEY,         /* key LF */
+    TQ_ROW_VALUE,       /* value LF */
+    TQ_ROW_VALUE_BYTES, /* value, and nothing behind it */
+    TQ_ROW_BYTES        /* key and value, and nothing between or behind them */
+} tq_row_text;
 
 /* A row of the result. The slices are valid during the call that got it, or as long as that says. */
 typedef struct tq_row {
