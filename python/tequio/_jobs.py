@@ -12,7 +12,7 @@ from . import _codec
 from . import _library as _c
 from ._cluster import cluster as _cluster
 from ._inputs import Files, files
-from ._mapreduce import _Run, _threads
+from ._mapreduce import _Run, _threads, for_all
 
 _UNITS = {"k": 10, "m": 20, "g": 30, "t": 40}
 
@@ -278,11 +278,9 @@ def run(name, inputs, callback=None, *, top=0, sort=True, as_numpy=False, everyw
         job = _JobRun(cluster, name, inputs, options, order, top, callback=callback, interval=interval, limits=limits)
         try:
             job.run()
-            result = job.columns() if job.written is None else job.lines()
+            result = for_all(cluster, everywhere, job.columns if job.written is None else job.lines)
         finally:
             job.close()
-        if everywhere:
-            result = cluster.broadcast(result)
     if job.written is not None:
         return result
     keys, values = result

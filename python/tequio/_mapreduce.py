@@ -301,7 +301,8 @@ class _PythonRun(_Run):
             else:
                 rows += [(key, _codec.loads(value[1:])) for key, value in zip(new, values)]
                 own = [key for key, value in zip(new, values) if value[0]]
-            _check_distinct(own, pickled)
+            if not set(map(type, own)) <= _PLAIN_KEYS:
+                _check_distinct(own, pickled)
         return _sorted(rows) if sort else rows
 
 
@@ -412,10 +413,25 @@ def map_reduce(inputs, mapper, reducer=None, callback=None, *, processes=None, t
             run = _PythonRun(cluster, inputs, mapper, reducer, processes, chunk, **rest)
         try:
             run.run()
-            rows = run.rows(sort)
+            return for_all(cluster, everywhere, lambda: run.rows(sort))
         finally:
             run.close()
-        return cluster.broadcast(rows) if everywhere else rows
+
+
+def for_all(cluster, everywhere, make):
+    """What make returns, on this rank, or, everywhere, what it returns or raises on rank 0."""
+    if not everywhere or cluster.size == 1:
+        return make()
+    made = None
+    if cluster.rank == 0:
+        try:
+            made = make(), None
+        except Exception as exception:
+            made = None, exception
+    rows, exception = cluster.broadcast(made)
+    if exception is not None:
+        raise exception
+    return rows
 
 
 def _check(inputs, mapper, reducer, processes, threads, chunk, native):

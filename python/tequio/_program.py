@@ -57,6 +57,15 @@ def _numbers(values):
         raise _no_number(next(value for value in values if not isinstance(value, int))) from None
 
 
+def _encode_all(keys, kind):
+    """encode_key of keys of one type."""
+    if kind is str:
+        return [b"s" + key.encode("utf-8", "surrogatepass") for key in keys]
+    if kind is bytes:
+        return [b"b" + key for key in keys]
+    return list(map(_codec.encode_key, keys))
+
+
 def takes_two(function):
     """Whether a reducer is written as f(key, values) rather than f((key, values))."""
     try:
@@ -83,16 +92,22 @@ class Program:
 
     def map(self, data, place):
         """The block of what the mapper makes of a chunk."""
+        items = self.read(data)
+        if self.sums and len(items) == 1:
+            result = self.mapper(items[0])
+            kinds = set(map(type, result)) if isinstance(result, Mapping) else ()
+            if len(kinds) == 1 and kinds < _codec.PLAIN:
+                return _codec.pack(_encode_all(result, *kinds), _numbers(result.values()))  # nothing has to be brought together
+            results = [result]
+        else:
+            results = map(self.mapper, items)
         make = int if self.sums == "sum" else dict if self.sums else list
         plain = {kind: {} if make is dict else defaultdict(make) for kind in _codec.PLAIN}
         others = {} if make is dict else defaultdict(make)
-        self._collect(self.read(data), plain, others)
+        self._collect(results, plain, others)
         keys, values = [], []
         for kind, groups in plain.items():
-            if kind is str:
-                keys += [b"s" + key.encode("utf-8", "surrogatepass") for key in groups]
-            else:
-                keys += map(_codec.encode_key, groups)
+            keys += _encode_all(groups, kind)
             values += groups.values()
         keys += others
         values += others.values()
@@ -101,11 +116,11 @@ class Program:
         dumps = _codec.dumps
         return _codec.pack(keys, [place + dumps(some) for some in values])
 
-    def _collect(self, items, plain, others):
-        mapper, sums, encode = self.mapper, self.sums, _codec.encode_key
+    def _collect(self, results, plain, others):
+        sums, encode = self.sums, _codec.encode_key
         combine = {"min": _add_min, "max": _add_max}.get(sums)
-        for item in items:
-            for pair in _pairs_of(mapper(item)):
+        for result in results:
+            for pair in _pairs_of(result):
                 try:
                     key, value = pair
                 except (TypeError, ValueError):

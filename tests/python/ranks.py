@@ -81,6 +81,16 @@ def test_exceptions():
     check(tequio.map_reduce(range(20), lambda i: (0, 1), "sum"), [(0, 20)])
 
 
+def test_rank_0_alone_fails():
+    """The rows are made on rank 0; where all get them, all hear that they could not be."""
+    try:
+        tequio.map_reduce([1, "a"], lambda key: (key, 1), everywhere=True)
+    except TypeError as error:
+        assert "cannot be sorted" in str(error)
+    else:
+        raise AssertionError("it went well")
+
+
 def test_gather():
     cluster = tequio.cluster()
     assert cluster.gather(cluster.rank * 2) == [2 * r for r in range(cluster.size)]
@@ -102,6 +112,7 @@ def main():
         test_items()
         test_files(folder)
         test_exceptions()
+        test_rank_0_alone_fails()
         test_gather()
         tequio.cluster().gather(None)  # the folder goes
     if sys.argv[1:] == ["mpi4py"]:

@@ -139,7 +139,10 @@ class MapReduce(unittest.TestCase):
         for rest in ({"split": 0}, {"split": 700}):
             results.append(tequio.map_reduce(tequio.lines(self.texts.paths, **rest), lambda line: (line[:1], line), threads=3))
         self.assertEqual(*results)
-        lines = [line.rstrip("\n") for path in self.texts.paths for line in open(path, errors="surrogateescape")]
+        lines = []
+        for path in self.texts.paths:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                lines += [line.rstrip("\n") for line in file]
         self.assertEqual(results[0], sequential(lines, lambda line: [(line[:1], line)], lambda pair: pair))
 
     def test_little_memory(self):
