@@ -7,6 +7,7 @@ set(TEQUIO_CMAKE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/tequio")
 foreach(layer common node mpi)
   install(DIRECTORY "${layer}/include/tequio" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
 endforeach()
+install(TARGETS tequio_jobs LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS tequio_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 
 # The static library needs MPI to be linked, the shared one does not: so each has a file of targets of its own.

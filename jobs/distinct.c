@@ -228,8 +228,8 @@ const jobs_entry jobs_distinct = {
     .name = "distinct",
     .summary = "the different lines or words, or their number",
     .usage = "Rows are the keys, each once, by their bytes. With --count one number; with\n"
-             "--approx an estimate of it by HyperLogLog, TAB, its standard error (0.0081: two of three\n"
-             "estimates are within 0.81 % of the truth).\n"
+             "--approx an estimate of it by HyperLogLog, TAB, its standard error (0.0081: two\n"
+             "of three estimates are within 0.81 % of the truth).\n"
              "\n"
              "    tequio distinct FILE                      like LC_ALL=C sort -u\n"
              "    tequio distinct --count --of unicode -i -r FOLDER\n"

@@ -68,7 +68,10 @@ static void run(tq_cluster *cluster, tqi_job *job)
     tq_future *future = job->future;
 
     tqi_future_start(future);
-    tqi_job_run(job);
+    if (job->gift)
+        tqi_job_gather(job);
+    else
+        tqi_job_run(job);
     cluster->comm.broken |= tqi_pulse_broken(&job->error);
     tqi_future_drop(future); /* the engine's hold: the job may be gone now */
 }
@@ -242,15 +245,9 @@ static void forget(tqi_job *job)
     pthread_mutex_unlock(&cluster->lock);
 }
 
-/* Queue a job, or run it here. failure: why this rank cannot describe it, NULL if it has. */
-static tq_future *submit(tq_cluster *cluster, const tq_job *description, const tq_error *failure)
+/* Queue a job, or run it here. */
+static tq_future *submit(tq_cluster *cluster, tqi_job *job)
 {
-    tqi_job *job = tqi_job_new(cluster, &cluster->comm, cluster->executor, description);
-
-    if (!job)
-        return NULL;
-    if (failure)
-        job->not_runnable = *failure;
     job->forget = forget;
     tq_future *future = job->future;
     tqi_future_retain(future); /* the engine's hold */
@@ -268,14 +265,49 @@ static tq_future *submit(tq_cluster *cluster, const tq_job *description, const t
     return future;
 }
 
+static tqi_job *new_job(tq_cluster *cluster, const tq_job *description)
+{
+    return tqi_job_new(cluster, &cluster->comm, cluster->executor, description);
+}
+
 tq_future *tq_submit(tq_cluster *cluster, const tq_job *description)
 {
-    return submit(cluster, description, NULL);
+    tqi_job *job = new_job(cluster, description);
+
+    return job ? submit(cluster, job) : NULL;
 }
 
 tq_future *tq_submit_failure(tq_cluster *cluster, const tq_error *error)
 {
     static const tq_job nothing = TQ_JOB_INIT;
+    tqi_job *job = new_job(cluster, &nothing);
 
-    return submit(cluster, &nothing, error);
+    if (!job)
+        return NULL;
+    job->not_runnable = *error;
+    return submit(cluster, job);
+}
+
+tq_future *tq_submit_gather(tq_cluster *cluster, tq_slice mine, bool everywhere)
+{
+    static const uint64_t most_bytes = 1 << 30;
+    static const tq_job bytes = {.abi = TQ_JOB_ABI, .value_type = TQ_BYTES, .output = TQ_OUTPUT_KEEP};
+    uint64_t size = mine.size < most_bytes ? mine.size : 0;
+    tqi_job *job = new_job(cluster, &bytes);
+
+    if (!job)
+        return NULL;
+    if (mine.size >= most_bytes) /* the others, who wait for this rank, must hear of it */
+        tqi_fail(&job->not_runnable, TQ_E_USAGE, "a rank can give less than 1 GiB, not %zu bytes", mine.size);
+    job->everywhere = everywhere;
+    job->gift_bytes = sizeof size + size;
+    job->gift = malloc(job->gift_bytes);
+    if (!job->gift) {
+        tqi_job_free(job);
+        return NULL;
+    }
+    memcpy(job->gift, &size, sizeof size);
+    if (size)
+        memcpy(job->gift + sizeof size, mine.data, size);
+    return submit(cluster, job);
 }

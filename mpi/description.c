@@ -61,19 +61,21 @@ static const char *wrong_values(const tq_job *job)
         return "TQ_SUM, TQ_MIN and TQ_MAX need TQ_I64 values";
     if (job->combine == TQ_COMBINE_USER && !job->combine_fn)
         return "TQ_COMBINE_USER needs a combine_fn";
-    if (job->reduce && job->result_type != TQ_I64 && job->result_type != TQ_BYTES)
+    if (job->reduce && job->reduce_groups)
+        return "at most one of reduce and reduce_groups can be set";
+    if ((job->reduce || job->reduce_groups) && job->result_type != TQ_I64 && job->result_type != TQ_BYTES)
         return "result_type must be TQ_I64 or TQ_BYTES";
     return NULL;
 }
 
 static const char *wrong_output(const tq_job *job)
 {
-    tq_value_type result = job->reduce ? job->result_type : job->value_type;
+    tq_value_type result = job->reduce || job->reduce_groups ? job->result_type : job->value_type;
 
     if ((unsigned)job->order > TQ_ORDER_STABLE || (unsigned)job->output > TQ_OUTPUT_FD ||
         (unsigned)job->format > TQ_JSON || (unsigned)job->row_text > TQ_ROW_BYTES)
         return "order, output, format or row_text is none of the known ones";
-    if (job->order == TQ_ORDER_STABLE && (job->combine != TQ_COMBINE_NONE || job->reduce))
+    if (job->order == TQ_ORDER_STABLE && (job->combine != TQ_COMBINE_NONE || job->reduce || job->reduce_groups))
         return "TQ_ORDER_STABLE is for jobs without combiner and reducer";
     if (job->unique && (job->order != TQ_ORDER_STABLE || job->limit))
         return "unique needs TQ_ORDER_STABLE, and no limit";
@@ -106,8 +108,10 @@ const char *tqi_description_wrong(const tq_job *job)
     for (size_t i = 0; i < job->n_inputs; i++)
         if (!job->inputs[i])
             return "inputs, or one of them, is NULL";
-    if (job->n_inputs == 0)
+    if (job->n_inputs == 0 && !job->feed)
         return "no input is given";
+    if (job->n_inputs != 0 && job->feed)
+        return "a job has inputs or a feed, not both";
     if ((unsigned)job->records > TQ_FIXED_RECORDS)
         return "records is none of the known ones";
     if ((unsigned)job->decompress > TQ_DECOMPRESS_NONE)

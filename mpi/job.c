@@ -29,6 +29,7 @@ static void fill_spec(tqi_job *job)
                            .combine = from->combine,
                            .combine_fn = from->combine_fn,
                            .reduce = from->reduce,
+                           .reduce_groups = from->reduce_groups,
                            .order = from->order,
                            .limit = from->limit,
                            .unique = from->unique,
@@ -39,7 +40,7 @@ static void fill_spec(tqi_job *job)
                            .disk = &job->disk,
                            .stop = &job->stop};
     job->spec.result_shape = job->spec.shape;
-    if (from->reduce)
+    if (tqi_spec_has_reducer(&job->spec))
         job->spec.result_shape = (tqi_value_shape){(int)from->result_type, 0};
 }
 
@@ -196,6 +197,7 @@ void tqi_job_free(tqi_job *job)
     free_parts(job);
     free(job->first_row);
     free(job->rank_stats);
+    free(job->gift);
     tqi_description_free(&job->description);
     pthread_mutex_destroy(&job->lock);
     pthread_cond_destroy(&job->runs_taken);

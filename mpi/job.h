@@ -200,6 +200,9 @@ struct tqi_job {
 
     tqi_rank_progress counts;
     double reported_at;
+    char *gift;            /* of a gather, which is no MapReduce job: what this rank gives, */
+    size_t gift_bytes;     /* with its size in front */
+    bool everywhere;       /* and whether all ranks get what all give */
     tq_error not_runnable; /* what failed when the job was submitted */
     tq_error error;        /* this rank's first, then the one all ranks agreed on */
     tq_account emitted, flushed, shuffled, reduced, result, ordered, written, dropped;
@@ -355,6 +358,9 @@ void tqi_job_end_exchange(tqi_job *job);
 
 /* Run it to its end and make its future final. Collective; the engine. */
 void tqi_job_run(tqi_job *job);
+
+/* The same for a gather. mpi/gather.c */
+void tqi_job_gather(tqi_job *job);
 
 /* ---- mpi/account.c ---- */
 

@@ -256,6 +256,10 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
 
     *mapping = (tqi_mapping){.share = job->first_share, .asking = true};
     mapping->archives_end = &mapping->archives;
+    /* How long a piece of a file takes can be foreseen, more or less. What is fed may take any time: no chunk waits here
+     * for another until it is seen that they are short. */
+    if (asked->feed)
+        mapping->piece_s = AHEAD_S;
     job->counts.phase[TQ_PHASE_MAP].total = job->first_share.count;
     tqi_share_memory(job);
     tqi_pool_init(&job->pool, &job->budget, job->shares.block, job->shares.slab);
@@ -273,6 +277,8 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
         if (status)
             return status;
         job->control.feeder = job->feeder;
+        if (asked->feed_chunks)
+            tqi_hub_set_total(job->hub, TQ_PHASE_MAP, asked->feed_chunks, 0);
     } else if (job->comm->rank == 0) {
         tqi_hub_set_total(job->hub, TQ_PHASE_MAP, job->inputs.splits, job->inputs.bytes);
     }

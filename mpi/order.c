@@ -29,7 +29,7 @@ bool tqi_order_may_be_early(const tqi_job *job)
 {
     const tqi_spec *spec = &job->spec;
 
-    return spec->order != TQ_ORDER_NONE && spec->combine != TQ_COMBINE_NONE && !spec->reduce && !spec->limit;
+    return spec->order != TQ_ORDER_NONE && spec->combine != TQ_COMBINE_NONE && !tqi_spec_has_reducer(spec) && !spec->limit;
 }
 
 tq_status tqi_order_decide(tqi_job *job, tq_error *error)

@@ -26,7 +26,8 @@ static uint64_t fingerprint(const tq_job *job)
     uint64_t parts[] = {job->records,        job->value_type,  job->value_bytes, job->combine,
                         job->reduce != NULL, job->result_type, job->order,       job->limit,
                         job->output,         job->format,      job->raw_text,    job->map_chunk != NULL,
-                        job->decompress,     job->record_bytes, job->unique,     job->row_text};
+                        job->decompress,     job->record_bytes, job->unique,     job->row_text,
+                        job->feed != NULL,   job->reduce_groups != NULL};
 
     return tqi_hash_long(parts, sizeof parts);
 }
@@ -51,7 +52,9 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
     const tq_job *asked = &job->description;
     char *packed;
     size_t packed_size;
-    tq_status status = tqi_inputs_expand(&job->inputs, asked->inputs, asked->n_inputs, asked->recursive, error);
+    tq_status status = asked->feed
+                           ? tqi_inputs_feed(&job->inputs, asked->feed, asked->user, error)
+                           : tqi_inputs_expand(&job->inputs, asked->inputs, asked->n_inputs, asked->recursive, error);
 
     if (status)
         return status;

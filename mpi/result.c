@@ -2,6 +2,7 @@
  * then; what is read before is guarded by a lock. */
 #include "mpi/job.h"
 #include "node/future.h"
+#include <string.h>
 
 static tqi_job *job_of(const tq_future *future)
 {
@@ -51,14 +52,18 @@ uint64_t tq_job_rows(const tq_future *future)
     return kept ? job->first_row[job->n_parts] : 0;
 }
 
-tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row)
+/* A place among the rows that this rank keeps, which are in parts. */
+typedef struct cursor {
+    const tqi_job *job;
+    uint32_t part;
+    uint64_t index; /* in the part */
+} cursor;
+
+/* index is that of a row. */
+static cursor find_row(const tqi_job *job, uint64_t index)
 {
-    tqi_job *job;
     uint32_t low = 0, high;
 
-    if (index >= tq_job_rows(future))
-        return TQ_E_USAGE;
-    job = job_of(future);
     /* The last part whose first row is not behind index. */
     for (high = job->n_parts; high - low > 1;) {
         uint32_t middle = low + (high - low) / 2;
@@ -68,10 +73,78 @@ tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row)
         else
             high = middle;
     }
-    const tqi_entry *entry = &job->parts[low].entries[index - job->first_row[low]];
+    return (cursor){job, low, index - job->first_row[low]};
+}
+
+/* The row there; the cursor moves behind it. There must be one. */
+static const tqi_entry *next_row(cursor *at)
+{
+    const tqi_job *job = at->job;
+
+    while (at->index == job->first_row[at->part + 1] - job->first_row[at->part]) {
+        at->part++;
+        at->index = 0;
+    }
+    return &job->parts[at->part].entries[at->index++];
+}
+
+tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row)
+{
+    if (index >= tq_job_rows(future))
+        return TQ_E_USAGE;
+    const tqi_job *job = job_of(future);
+    cursor at = find_row(job, index);
+    const tqi_entry *entry = next_row(&at);
     row->key = tqi_entry_key(entry);
     row->value = tqi_entry_value(&job->spec.result_shape, entry);
     row->i64 = job->spec.result_shape.type == TQ_I64 ? (int64_t)entry->value : 0;
+    return TQ_OK;
+}
+
+static bool has_rows(const tq_future *future, uint64_t first, uint64_t n)
+{
+    uint64_t rows = tq_job_rows(future);
+
+    return first <= rows && n <= rows - first;
+}
+
+tq_status tq_job_block_size(const tq_future *future, uint64_t first, uint64_t n, size_t *key_bytes, size_t *value_bytes)
+{
+    *key_bytes = *value_bytes = 0;
+    if (!has_rows(future, first, n))
+        return TQ_E_USAGE;
+    if (n == 0)
+        return TQ_OK;
+    const tqi_job *job = job_of(future);
+    cursor at = find_row(job, first);
+    for (uint64_t i = 0; i < n; i++) {
+        const tqi_entry *entry = next_row(&at);
+
+        *key_bytes += entry->size;
+        *value_bytes += tqi_entry_value(&job->spec.result_shape, entry).size;
+    }
+    return TQ_OK;
+}
+
+tq_status tq_job_block(const tq_future *future, uint64_t first, uint64_t n, char *keys, uint32_t *key_sizes,
+                       char *values, uint32_t *value_sizes)
+{
+    if (!has_rows(future, first, n))
+        return TQ_E_USAGE;
+    if (n == 0)
+        return TQ_OK;
+    const tqi_job *job = job_of(future);
+    cursor at = find_row(job, first);
+    for (uint64_t i = 0; i < n; i++) {
+        const tqi_entry *entry = next_row(&at);
+        tq_slice key = tqi_entry_key(entry), value = tqi_entry_value(&job->spec.result_shape, entry);
+
+        keys = mempcpy(keys, key.data, key.size);
+        key_sizes[i] = (uint32_t)key.size;
+        values = mempcpy(values, value.data, value.size);
+        if (value_sizes)
+            value_sizes[i] = (uint32_t)value.size;
+    }
     return TQ_OK;
 }
 

@@ -111,10 +111,40 @@ static void close_current(tqi_feeder *feeder)
     feeder->fd = -1;
 }
 
+/* The next chunk of the job's own feed. */
+static tq_status feed_chunk(tqi_feeder *feeder, tqi_chunk **result, tq_error *error)
+{
+    const tqi_inputs *inputs = feeder->inputs;
+    char why[sizeof error->message] = "";
+    tq_slice given = {NULL, 0};
+    int code = inputs->feed(&given, why, sizeof why, inputs->feed_user);
+
+    why[strcspn(why, "\n")] = '\0';
+    if (code && why[0])
+        return tqi_fail_at(error, TQ_E_USER, inputs->files[0].path, feeder->offset, "%s", why);
+    if (code)
+        return tqi_fail_at(error, TQ_E_USER, inputs->files[0].path, feeder->offset, "it returned %d", code);
+    if (!given.data)
+        return TQ_OK;
+    tqi_chunk *chunk = tqi_chunk_new(feeder->budget, given.size);
+    if (!chunk)
+        return tqi_fail_at(error, TQ_E_MEMORY, inputs->files[0].path, feeder->offset,
+                           "no memory for a chunk of %zu bytes (see --memory)", given.size);
+    memcpy(chunk->data, given.data, given.size);
+    chunk->size = given.size;
+    chunk->offset = feeder->offset;
+    feeder->offset += given.size;
+    atomic_fetch_add_explicit(&feeder->bytes, given.size, memory_order_relaxed);
+    *result = chunk;
+    return TQ_OK;
+}
+
 /* The next chunk of all inputs, NULL when they are over. */
 static tq_status next_chunk(tqi_feeder *feeder, tqi_chunk **chunk, tq_error *error)
 {
     *chunk = NULL;
+    if (feeder->inputs->feed)
+        return feed_chunk(feeder, chunk, error);
     while (feeder->file < feeder->inputs->n) {
         tq_status status = feeder->fd < 0 ? open_current(feeder, error) : TQ_OK;
 

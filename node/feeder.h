@@ -1,5 +1,6 @@
 /* The feeder: reads inputs that not every rank can read for itself (the standard input, pipes, files that only rank 0
- * sees), in order, decodes those that are compressed, and cuts them into chunks of whole records.
+ * sees), in order, decodes those that are compressed, and cuts them into chunks of whole records; or copies the chunks
+ * that a job's own feed gives.
  *
  * With a thread of its own the feeder reads ahead by a few chunks, so that a pipe that has nothing to give never stops
  * the engine; without one, take reads. Only the engine calls start, take and stop; the thread touches the queue (under

@@ -35,7 +35,7 @@ ALWAYS_INLINE tqi_evicted32 evict32(const tqi_line32 *line, unsigned way)
     tqi_evicted32 evicted = {
         {line->word[0][way], line->word[1][way], line->word[2][way], line->word[3][way]}, line->value[way], 0};
 
-    if (evicted.word[2])
+    if (evicted.word[2] | evicted.word[3])
         evicted.size = evicted.word[3] ? 24 + size_of_word(evicted.word[3]) : 16 + size_of_word(evicted.word[2]);
     return evicted;
 }

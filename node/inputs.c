@@ -162,6 +162,12 @@ tq_status tqi_inputs_expand(tqi_inputs *inputs, const char *const *paths, size_t
     return status;
 }
 
+tq_status tqi_inputs_feed(tqi_inputs *inputs, tqi_feed_fn feed, void *user, tq_error *error)
+{
+    *inputs = (tqi_inputs){.feed = feed, .feed_user = user};
+    return add_file(inputs, "feed", NULL, error);
+}
+
 void tqi_inputs_free(tqi_inputs *inputs)
 {
     for (size_t i = 0; i < inputs->n; i++)

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <tequio/status.h>
+#include <tequio/types.h>
 
 typedef struct tqi_file {
     char *path;          /* as it was found; "-" for the standard input */
@@ -20,7 +21,12 @@ typedef struct tqi_file {
     uint64_t first_byte;  /* and so many bytes */
 } tqi_file;
 
+/* As tq_feed_fn, which belongs to jobs. */
+typedef int (*tqi_feed_fn)(tq_slice *chunk, char *why, size_t size, void *user);
+
 typedef struct tqi_inputs {
+    tqi_feed_fn feed; /* on rank 0, of a job that is fed: there is one file then, a stream, and this gives its chunks */
+    void *feed_user;
     tqi_file *files;
     size_t n, capacity;
     uint64_t bytes;       /* of all files that are no streams */
@@ -35,6 +41,9 @@ typedef struct tqi_inputs {
  * missing, unreadable, a folder without recursive, neither a file nor a stream. TQ_E_MEMORY. */
 tq_status tqi_inputs_expand(tqi_inputs *inputs, const char *const *paths, size_t n, bool recursive, tq_error *error);
 void tqi_inputs_free(tqi_inputs *inputs);
+
+/* The table of a job that is fed. TQ_E_MEMORY. */
+tq_status tqi_inputs_feed(tqi_inputs *inputs, tqi_feed_fn feed, void *user, tq_error *error);
 
 /* Cut all files into splits of split_bytes; 0 = a size that gives each of workers (in all ranks) some hundred splits, so
  * that the last of them are short beside the whole, but where the input is small not so many that they cost more than

@@ -2,6 +2,7 @@
 
 #include "common/error.h"
 #include "common/fault.h"
+#include "node/block.h"
 #include "node/table.h"
 #include <inttypes.h>
 #include <stdarg.h>
@@ -129,6 +130,17 @@ tq_status tq_write_row(tq_rows_out *out, tq_slice key, tq_slice value)
     return write_row(out, TQ_BYTES, key, 0, value);
 }
 
+tq_status tq_write_block(tq_rows_out *out, const tq_block *block)
+{
+    tqi_block_reader reader = tqi_block_read(block, out->shape);
+    tq_slice key, value;
+    int64_t number;
+
+    while (!out->status && tqi_block_next(&reader, &key, &number, &value))
+        write_row(out, out->shape->type, key, number, value);
+    return out->status;
+}
+
 int tq_reduce_fail(tq_rows_out *out, const char *format, ...)
 {
     va_list arguments;
@@ -163,6 +175,52 @@ static bool same_key(const tqi_entry *a, const tqi_entry *b)
     return a->hash32 == b->hash32 && a->size == b->size && memcmp(key_a.data, key_b.data, key_a.size) == 0;
 }
 
+/* The end of the group that begins at first. */
+static size_t end_of_group(const tqi_entry *entries, size_t first, size_t n_entries)
+{
+    size_t end = first + 1;
+
+    while (end < n_entries && same_key(&entries[first], &entries[end]))
+        end++;
+    return end;
+}
+
+/* Many keys a call. entries as in call_reducer. */
+static tq_status call_group_reducer(const tqi_reducer *reducer, const tqi_entry *entries, size_t n_entries,
+                                    tqi_rows *rows, tq_error *error)
+{
+    const tqi_spec *spec = reducer->spec;
+    tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape};
+    tqi_groups packed = {.budget = spec->budget, .shape = &spec->shape};
+    tq_status status = TQ_OK;
+
+    for (size_t first = 0, end; first < n_entries && !status; first = end) {
+        tq_slice key = tqi_entry_key(&entries[first]);
+
+        tqi_groups_clear(&packed);
+        for (end = first; end < n_entries && tqi_groups_has_room(&packed);) {
+            size_t next = end_of_group(entries, end, n_entries);
+
+            tqi_groups_count(&packed, &entries[end], next - end);
+            end = next;
+        }
+        if (spec->stop && atomic_load_explicit(spec->stop, memory_order_relaxed))
+            status = tqi_fail(error, TQ_E_CANCELLED, "cancelled");
+        else if (tqi_groups_fill(&packed, &entries[first], end - first, same_key))
+            status = tqi_fail(error, TQ_E_MEMORY, "no memory for the values of some keys (see --memory)");
+        if (status)
+            break;
+        if (reducer->place)
+            tqi_place_set_key(reducer->place, key);
+        int code = tqi_fault("fail-reduce", spec->rank) ? 43 : spec->reduce_groups(&packed.groups, &out, spec->user);
+        if (code || out.status)
+            status = describe_reducer(&out, code, key, error);
+        out.reason[0] = '\0';
+    }
+    tqi_groups_free(&packed);
+    return status;
+}
+
 /* groups: n_entries entries, by hash, key and value, so that the rows' order depends on nothing else. */
 static tq_status call_reducer(const tqi_reducer *reducer, const tqi_entry *groups, size_t n_entries, tqi_rows *rows,
                               tq_error *error)
@@ -170,11 +228,12 @@ static tq_status call_reducer(const tqi_reducer *reducer, const tqi_entry *group
     const tqi_spec *spec = reducer->spec;
     tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape};
 
+    if (spec->reduce_groups)
+        return call_group_reducer(reducer, groups, n_entries, rows, error);
     for (size_t first = 0, n; first < n_entries; first += n) {
         tq_slice key = tqi_entry_key(&groups[first]);
 
-        for (n = 1; first + n < n_entries && same_key(&groups[first], &groups[first + n]);)
-            n++;
+        n = end_of_group(groups, first, n_entries) - first;
         tq_values values = {&spec->shape, &groups[first], n, 0};
         if (spec->stop && atomic_load_explicit(spec->stop, memory_order_relaxed))
             return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
@@ -254,14 +313,14 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
 {
     const tqi_spec *spec = reducer->spec;
     tqi_table *table = &reducer->table;
-    bool sorts = spec->reduce || spec->order == TQ_ORDER_NONE;
+    bool sorts = tqi_spec_has_reducer(spec) || spec->order == TQ_ORDER_NONE;
     tqi_entry *entries = sorts ? tqi_table_sorted(table) : table->entries;
     tqi_rows rows;
     size_t sent;
 
     if (!entries)
         return no_memory(reducer, part, error);
-    if (!spec->reduce)
+    if (!tqi_spec_has_reducer(spec))
         return send_entries(reducer, part, entries, table->n, account, error);
     count_entries(spec, &spec->shape, entries, table->n, &account->reduced);
     tqi_rows_init(&rows, spec->budget);

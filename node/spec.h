@@ -17,7 +17,8 @@ typedef struct tqi_spec {
     tqi_value_shape shape; /* of what is emitted */
     tq_combine combine;
     tq_combine_fn combine_fn;
-    tq_reduce_fn reduce;
+    tq_reduce_fn reduce; /* at most one of the two */
+    tq_reduce_groups_fn reduce_groups;
     tqi_value_shape result_shape; /* of the rows */
     tq_order order;
     uint64_t limit;
@@ -35,5 +36,10 @@ typedef struct tqi_spec {
     uint64_t worker_bytes;   /* of memory that one worker may hold in pages while it maps */
     const atomic_bool *stop; /* set when the job is ending early; NULL: it never does */
 } tqi_spec;
+
+static inline bool tqi_spec_has_reducer(const tqi_spec *spec)
+{
+    return spec->reduce || spec->reduce_groups;
+}
 
 #endif

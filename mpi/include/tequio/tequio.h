@@ -126,6 +126,13 @@ typedef struct tq_progress {
  * has returned, so neither may be called from a callback. */
 typedef int (*tq_snapshot_fn)(const tq_progress *progress, tq_phase phase, void *user);
 
+/* Gives the next chunk of a job's input: one or more whole records, which the mapper gets as one split. Called on rank 0,
+ * on a thread of its own (with threads = 0 on the caller of tq_submit), one call at a time. *chunk is {NULL, 0} before;
+ * left so, the input is over. Its bytes must stay until the next call, or until the job is done. Returns 0, or another
+ * number to end the job with TQ_E_USER; why (size bytes, "" at first) then says why in one line. A job ends only after
+ * its feed has returned. */
+typedef int (*tq_feed_fn)(tq_slice *chunk, char *why, size_t size, void *user);
+
 /* ---- Job --------------------------------------------------------------------------------------------------------- */
 
 typedef struct tq_job {
@@ -139,6 +146,10 @@ typedef struct tq_job {
     bool recursive;
     tq_decompress decompress; /* of inputs that are compressed. The splits of a compressed file are done in order, by one
                                * rank, as it is read; many files go in parallel. */
+    /* Or records that are in no file, instead of inputs: set on all ranks, called on rank 0. A mapper sees them as a file
+     * named "feed". */
+    tq_feed_fn feed;
+    uint64_t feed_chunks; /* how many chunks there will be, for the progress; 0 = not known */
     uint64_t split_bytes; /* 0 = chosen from the size of the input */
     tq_records records;
     uint64_t record_bytes; /* TQ_FIXED_RECORDS: 1 to 1 GiB */
@@ -149,8 +160,9 @@ typedef struct tq_job {
     size_t value_bytes; /* TQ_FIXED */
     tq_combine combine;
     tq_combine_fn combine_fn; /* TQ_COMBINE_USER */
-    tq_reduce_fn reduce;      /* may be NULL */
-    tq_value_type result_type; /* TQ_I64 or TQ_BYTES: what reduce writes. Not looked at without reduce. */
+    tq_reduce_fn reduce;      /* one key a call; may be NULL. Or */
+    tq_reduce_groups_fn reduce_groups; /* many keys a call. At most one of the two is set. */
+    tq_value_type result_type; /* TQ_I64 or TQ_BYTES: what the reducer writes. Not looked at without one. */
 
     tq_order order;
     uint64_t limit; /* keep only the first rows of that order; 0 = all */
@@ -181,7 +193,7 @@ typedef struct tq_job {
     void *progress_user; /* handed to progress and on_snapshot instead; NULL = user */
 } tq_job;
 
-#define TQ_JOB_ABI 3
+#define TQ_JOB_ABI 4
 #define TQ_JOB_INIT {.abi = TQ_JOB_ABI}
 
 /* Queue a job. Collective. Everything job points to is copied, but user. Returns at once with a future that the caller
@@ -211,6 +223,21 @@ TQ_API uint64_t tq_job_rows(const tq_future *future);
 
 /* Row index of this rank, 0 .. tq_job_rows-1. The slices live as long as the future. TQ_E_USAGE: no such row. */
 TQ_API tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row);
+
+/* Copy rows first .. first + n - 1 of this rank, back to back: keys and values into room of the sizes that
+ * tq_job_block_size says, key_sizes and (if it is not NULL) value_sizes into room for n numbers. TQ_E_USAGE: there are
+ * not so many rows. */
+TQ_API tq_status tq_job_block_size(const tq_future *future, uint64_t first, uint64_t n, size_t *key_bytes,
+                                   size_t *value_bytes);
+TQ_API tq_status tq_job_block(const tq_future *future, uint64_t first, uint64_t n, char *keys, uint32_t *key_sizes,
+                              char *values, uint32_t *value_sizes);
+
+/* ---- Bytes between ranks ----------------------------------------------------------------------------------------- */
+
+/* Bring bytes of each rank together, on rank 0 or everywhere. Collective; takes its turn among the jobs, and gives a
+ * future like theirs, whose rows (with an empty key) are what rank 0, rank 1, ... gave. mine, less than 1 GiB, is copied.
+ * For small things beside jobs: all of it, less than 2 GiB, is in the memory of each rank that gets it. */
+TQ_API tq_future *tq_submit_gather(tq_cluster *cluster, tq_slice mine, bool everywhere);
 
 typedef struct tq_rank_stats {
     double seconds[TQ_PHASES];
@@ -251,6 +278,21 @@ typedef struct tq_stats {
 /* On rank 0, once the job is done; lives as long as the future. NULL elsewhere, and when the job failed before it
  * ran. */
 TQ_API const tq_stats *tq_job_stats(const tq_future *future);
+
+/* ---- For other languages ----------------------------------------------------------------------------------------- */
+
+/* Where a member of a struct lies, so that a program which cannot include these headers need not guess: name is
+ * "tq_job.inputs", or "tq_job" for the whole. */
+typedef struct tq_layout {
+    const char *name;
+    size_t offset, bytes;
+} tq_layout;
+
+/* The structs of this header, of those that it includes, and of tequio/plugin.h: *n entries, constant. */
+TQ_API const tq_layout *tq_layouts(size_t *n);
+
+/* TQ_JOB_ABI of the library. */
+TQ_API int tq_abi(void);
 
 #ifdef __cplusplus
 }

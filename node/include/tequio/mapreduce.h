@@ -55,6 +55,18 @@ TQ_API tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value);
 /* tq_emit_i64 of the same value for each of n keys: faster than one at a time. */
 TQ_API tq_status tq_emit_keys_i64(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value);
 
+/* Many pairs, back to back: for callers to whom each call is dear, such as programs in other languages. */
+typedef struct tq_block {
+    size_t n;
+    const char *keys;
+    const uint32_t *key_sizes; /* of each key */
+    const char *values;        /* TQ_I64: n of int64_t; TQ_FIXED: n of value_bytes */
+    const uint32_t *value_sizes; /* TQ_BYTES: of each value; not looked at otherwise */
+} tq_block;
+
+/* tq_emit, or tq_emit_i64, of each pair in turn, for values of any type. */
+TQ_API tq_status tq_emit_block(tq_emitter *emitter, const tq_block *block);
+
 /* Say why the mapper fails: kept as the reason of the error. Returns 1, so that a mapper can return it. */
 TQ_API int tq_emit_fail(tq_emitter *emitter, const char *format, ...) TQ_PRINTF(2, 3);
 
@@ -96,6 +108,22 @@ typedef struct tq_rows_out tq_rows_out;
 typedef int (*tq_reduce_fn)(tq_slice key, tq_values *values, tq_rows_out *out, void *user);
 TQ_API tq_status tq_write_row_i64(tq_rows_out *out, tq_slice key, int64_t value);
 TQ_API tq_status tq_write_row(tq_rows_out *out, tq_slice key, tq_slice value);
+TQ_API tq_status tq_write_block(tq_rows_out *out, const tq_block *block); /* each of many rows */
+
+/* Some keys, each with all of its values, back to back: those of the first key, then those of the second. */
+typedef struct tq_groups {
+    size_t n;
+    const char *keys;
+    const uint32_t *key_sizes;
+    const uint64_t *counts;      /* of the values of each key */
+    size_t n_values;             /* of all keys */
+    const char *values;          /* as in tq_block */
+    const uint32_t *value_sizes; /* TQ_BYTES; NULL otherwise */
+} tq_groups;
+
+/* A reducer of many keys a call; values of one key are in ascending order. groups is valid during the call. Which keys
+ * come together depends on partitions and memory, so nothing should depend on it. */
+typedef int (*tq_reduce_groups_fn)(const tq_groups *groups, tq_rows_out *out, void *user);
 TQ_API int tq_reduce_fail(tq_rows_out *out, const char *format, ...) TQ_PRINTF(2, 3);
 
 /* ---- Job: order and format of the rows --------------------------------------------------------------------------- */
