@@ -126,7 +126,7 @@ static tq_status feed_chunk(tqi_feeder *feeder, tqi_chunk **result, tq_error *er
         return tqi_fail_at(error, TQ_E_USER, inputs->files[0].path, feeder->offset, "it returned %d", code);
     if (!given.data)
         return TQ_OK;
-    tqi_chunk *chunk = tqi_chunk_new(feeder->budget, given.size);
+    tqi_chunk *chunk = tqi_chunk_new(feeder->options.budget, given.size);
     if (!chunk)
         return tqi_fail_at(error, TQ_E_MEMORY, inputs->files[0].path, feeder->offset,
                            "no memory for a chunk of %zu bytes (see --memory)", given.size);
