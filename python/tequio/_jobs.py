@@ -56,7 +56,11 @@ class _Choices:
             raise ValueError(f"{self.job}: {name}={value!r:.100} makes no sense: {error}") from None
         if kind is c_char_p:
             self.keep.append(value)
-        kind.from_buffer(self.memory, offset).value = value
+        place = kind.from_buffer(self.memory, offset)
+        if isinstance(value, tuple):
+            place.items, place.n = value
+        else:
+            place.value = value
 
     def set_all(self, options):
         for name, value in options.items():
@@ -65,7 +69,7 @@ class _Choices:
 
 # ---- The built-in ones ----
 
-_FLAG, _COUNT, _SIZE, _SECONDS, _STRING, _CHOICE, _LIST = range(7)
+_FLAG, _COUNT, _SIZE, _SECONDS, _STRING, _CHOICE, _LIST, _TEXTS = range(8)
 
 
 @functools.lru_cache(maxsize=None)
@@ -80,13 +84,13 @@ def _builtin():
     row = _c.structure("option_row", name=c_char_p, argument=c_char_p, type=c_int, offset=c_size_t, preset=c_char_p,
                        least=c_int64, most=c_int64)
     entry = _c.structure("jobs_entry", name=c_char_p, summary=c_char_p, operand=c_char_p, rows=c_void_p, n_rows=c_size_t,
-                         settings_bytes=c_size_t, describe=c_void_p)
+                         settings_bytes=c_size_t, describe=c_void_p, end=c_void_p)
     lib.tequio_jobs_at.restype = ctypes.POINTER(entry)
     lib.tequio_jobs_at.argtypes = (c_size_t,)
     jobs, index = {}, 0
     while lib.tequio_jobs_at(index):
         job = lib.tequio_jobs_at(index).contents
-        if job.operand is None:
+        if job.describe:  # one without is in a file: a plug-in
             jobs[job.name.decode()] = job, ctypes.cast(job.rows, ctypes.POINTER(row))[:job.n_rows]
         index += 1
     return jobs
@@ -121,10 +125,18 @@ def _choice(row):
 
 
 def _add_row(choices, row):
+    def texts(value):
+        items = [os.fsencode(text) for text in ([value] if isinstance(value, (str, bytes)) else value)]
+        array = (c_char_p * len(items))(*items)
+        choices.keep.append(array)
+        return ctypes.cast(array, c_void_p).value, len(items)
+
     kinds = {_FLAG: (c_bool, _flag), _COUNT: (c_int64, _within(row)), _SIZE: (c_uint64, _size),
              _SECONDS: (c_double, float), _STRING: (c_char_p, os.fsencode)}
     if row.type == _CHOICE:
         kinds[_CHOICE] = c_int, _choice(row)
+    if row.type == _TEXTS:
+        kinds[_TEXTS] = _c.structure("option_list", items=c_void_p, n=c_size_t), texts
     if row.type in kinds:
         kind, convert = kinds[row.type]
         choices.add(row.name.decode(), kind, row.offset, convert, row.preset.decode() if row.preset else None)
@@ -145,6 +157,9 @@ def _describe_builtin(run, name, options):
     why = ctypes.create_string_buffer(512)
     if not ctypes.cast(entry.describe, _Describe)(ctypes.byref(run.job), choices.memory, why, len(why)):
         raise ValueError(f"{name}: {why.value.decode()}")
+    if entry.end:
+        end = ctypes.cast(entry.end, ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p))
+        run.ends.append((lambda user: end(user, None), run.job.user))
 
 
 # ---- Plug-ins ----
@@ -203,11 +218,12 @@ class _JobRun(_Run):
         is_plugin = "/" in name or name.endswith(".so")
         if not is_plugin and name not in _builtin():
             raise ValueError(f"there is no job {name!r}; there are: {', '.join(_builtin())}")
-        (_describe_plugin if is_plugin else _describe_builtin)(self, name, options)
-        records = self.job.records
         self.take_files(inputs)
-        self.job.records = records  # the job knows better
+        self.job.records = 0
         self.job.order, self.job.limit = order, limit
+        (_describe_plugin if is_plugin else _describe_builtin)(self, name, options)
+        if is_plugin:  # which has no say in these
+            self.job.order, self.job.limit, self.job.output = order, limit, _c.OUTPUT_GATHER
         has_reducer = self.job.reduce or self.job.reduce_groups
         self.type = self.job.result_type if has_reducer else self.job.value_type
         self.written = None
