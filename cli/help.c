@@ -53,11 +53,13 @@ void cli_help(FILE *out)
 void cli_help_job(const jobs_entry *job, FILE *out)
 {
     const char *operand = job->operand;
-    fprintf(out, "usage: tequio [OPTION]... %s [OPTION]... %s%s[FILE]...    - or no FILE: stdin\n\n%s: %s\n\n%s",
-            job->name, operand != NULL ? operand : "", operand != NULL ? " " : "", job->name, job->summary, job->usage);
+    fprintf(out, "usage: tequio [OPTION]... %s [OPTION]... %s%s[FILE]...\n\n%s: %s\n\n%s", job->name,
+            operand != NULL ? operand : "", operand != NULL ? " " : "", job->name, job->summary, job->usage);
     if (job->n_rows > 0)
         fputs("\noptions:\n", out);
     for (size_t i = 0; i < job->n_rows; i++)
         print_row(out, &job->rows[i]);
-    fputs("\nInput, order, format, ranks, threads and memory are chosen as for all jobs: see\ntequio --help.\n", out);
+    fputs("\nWithout FILE, or where it is -, the standard input is read. Order, format, ranks,\nthreads and memory are "
+          "chosen as for all jobs: see tequio --help.\n",
+          out);
 }

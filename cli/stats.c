@@ -121,10 +121,10 @@ static json_t *rank_of(const tq_stats *stats, int r)
     char host[sizeof rank->host + 1];
     snprintf(host, sizeof host, "%.*s", (int)sizeof rank->host, rank->host);
     return json_pack("{s:i, s:o, s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "rank", r, "host", text_of(host), "threads",
-                     rank->threads, "cpu_s", rank->cpu_s, "sent_bytes", number_of(rank->sent_bytes), "peak_memory_bytes", number_of(rank->peak_bytes),
-                     "budget_bytes", number_of(rank->budget_bytes), "spilled_bytes", number_of(rank->spilled_bytes),
-                     "spilled_raw_bytes", number_of(rank->spilled_raw_bytes), "reduce_passes",
-                     number_of(rank->reduce_passes));
+                     rank->threads, "cpu_s", rank->cpu_s, "sent_bytes", number_of(rank->sent_bytes),
+                     "peak_memory_bytes", number_of(rank->peak_bytes), "budget_bytes", number_of(rank->budget_bytes),
+                     "spilled_bytes", number_of(rank->spilled_bytes), "spilled_raw_bytes",
+                     number_of(rank->spilled_raw_bytes), "reduce_passes", number_of(rank->reduce_passes));
 }
 
 static json_t *accounts_of(const tq_stats *stats)

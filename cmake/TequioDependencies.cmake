@@ -18,6 +18,9 @@ tequio_need(PKG_CONFIG_FOUND "pkg-config" "pkg-config")
 if(PKG_CONFIG_FOUND)
   pkg_check_modules(JANSSON QUIET IMPORTED_TARGET jansson)
   tequio_need(JANSSON_FOUND "jansson" "libjansson-dev")
+  # Regular expressions for the job grep. 10.34 is the first that searches what may not be valid UTF-8.
+  pkg_check_modules(PCRE2 QUIET IMPORTED_TARGET libpcre2-8>=10.34)
+  tequio_need(PCRE2_FOUND "PCRE2 10.34" "libpcre2-dev")
 endif()
 
 # Word boundaries and case folding for the built-in jobs.

@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So few rows are not worth spreading: they all go to the first range. */
+/* So few rows of so few bytes are not worth spreading: they all go to the first range. */
 static const uint64_t FEW_ROWS = 4096, FEW_BYTES = 1 << 20;
+/* What a range has, beside rows: at least, if there is enough, and about. */
+static const uint64_t LEAST_BYTES = 1 << 20, CACHED_BYTES = 4 << 20;
 /* What a row takes beside its long bytes: an array that may be twice as long, a copy to sort it, room for its text. */
 enum { ROW_BYTES = 5 * sizeof(tqi_entry), DIRECT_ROW_BYTES = 3 * sizeof(tqi_sort_item) };
 enum { RANGES_PER_WORKER = 8, CACHED_ROWS = 32 << 10, LEAST_ROWS = 8 << 10, ENOUGH_RANGES = 4096, MOST_RANGES = 1 << 16 };
@@ -62,12 +64,14 @@ static uint32_t ranges_per_rank(const tqi_job *job, uint64_t bytes)
     uint64_t ranks = (uint64_t)job->comm->size;
     uint64_t wanted = RANGES_PER_WORKER * job->all_workers, each = memory / ranks / job->range_bytes + 1;
 
-    if (wanted > job->total_rows / LEAST_ROWS)
-        wanted = job->total_rows / LEAST_ROWS;
+    if (wanted > job->total_rows / LEAST_ROWS + bytes / LEAST_BYTES)
+        wanted = job->total_rows / LEAST_ROWS + bytes / LEAST_BYTES;
     if (wanted < job->all_workers)
         wanted = job->all_workers;
     if (wanted < job->total_rows / CACHED_ROWS)
         wanted = job->total_rows / CACHED_ROWS;
+    if (wanted < bytes / CACHED_BYTES)
+        wanted = bytes / CACHED_BYTES;
     if (wanted > ENOUGH_RANGES)
         wanted = ENOUGH_RANGES;
     if (each < wanted / ranks + 1)
@@ -211,7 +215,7 @@ static tq_status start(tqi_job *job, uint64_t rows, uint64_t bytes, tqi_store *i
     uint32_t parts_per_rank = choose_owners(job, bytes);
     if (job->shares.routed > bytes / job->all_workers)
         job->shares.routed = bytes / job->all_workers; /* more would only be touched: it is what a worker has to route */
-    bool many = job->total_rows > FEW_ROWS || (tqi_is_direct(job) && bytes > FEW_BYTES);
+    bool many = job->total_rows > FEW_ROWS || bytes > FEW_BYTES;
     if (job->spec.order != TQ_ORDER_NONE && many)
         status = make_splitters(job, rows, error);
     else if (tqi_splitters_init(&job->splitters, splitters_spec(job), NULL))

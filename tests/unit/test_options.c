@@ -219,6 +219,34 @@ static void test_run(void **state)
     assert_refused("tequio wordcount --set a=1", "option of the job run");
 }
 
+static void assert_patterns(const char *line, const char *first, size_t n, size_t inputs)
+{
+    parsed p = parse_line(line);
+
+    assert_int_equal(p.status, TQ_OK);
+    assert_ptr_equal(p.options.job, &jobs_grep);
+    const option_list *list = cli_value_at(jobs_grep.operand_row, p.options.settings);
+    assert_int_equal(list->n, n);
+    assert_string_equal(list->items[0], first);
+    assert_int_equal(p.options.n_inputs, inputs);
+    assert_null(p.options.plugin);
+    cli_options_free(&p.options);
+}
+
+/* An operand that is the value of an option, and is none where that option is given. */
+static void test_operand(void **state)
+{
+    (void)state;
+    assert_patterns("tequio grep a b c", "a", 1, 2);
+    assert_patterns("tequio grep a", "a", 1, 1);
+    assert_patterns("tequio grep -e a b c", "a", 1, 2);
+    assert_patterns("tequio -e a grep -ex --regexp= b", "a", 3, 1);
+    assert_patterns("tequio grep -- -e f", "-e", 1, 1);
+    assert_patterns("tequio grep -iF a=b f g h", "a=b", 1, 3);
+    assert_refused("tequio grep", "grep needs a PATTERN");
+    assert_refused("tequio grep -e", "-e needs a value");
+}
+
 static void test_last_one_counts(void **state)
 {
     (void)state;
@@ -429,12 +457,19 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_presets),     cmocka_unit_test(test_all_options),
-        cmocka_unit_test(test_forwarded),   cmocka_unit_test(test_end_of_options),
-        cmocka_unit_test(test_run),         cmocka_unit_test(test_last_one_counts),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_environment), cmocka_unit_test(test_help_and_version),
-        cmocka_unit_test(test_help_text),   cmocka_unit_test(test_table),
+        cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_all_options),
+        cmocka_unit_test(test_forwarded),
+        cmocka_unit_test(test_end_of_options),
+        cmocka_unit_test(test_run),
+        cmocka_unit_test(test_operand),
+        cmocka_unit_test(test_last_one_counts),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_help_and_version),
+        cmocka_unit_test(test_help_text),
+        cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
