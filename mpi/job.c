@@ -28,6 +28,7 @@ static void fill_spec(tqi_job *job)
                            .combine = from->combine,
                            .combine_fn = from->combine_fn,
                            .reduce = from->reduce,
+                           .n_counters = from->n_counters,
                            .order = from->order,
                            .limit = from->limit,
                            .spill_compression = from->spill_compression,
@@ -457,6 +458,7 @@ static tq_status run_stages(tqi_job *job)
 
     if (!status)
         status = take_step(job, "plan", tqi_plan);
+    job->planned = status == TQ_OK;
     if (!status)
         status = map_and_shuffle(job);
     if (!status)
@@ -484,6 +486,19 @@ static tq_status close_traffic(tqi_job *job, tq_status status)
     return job->error.status;
 }
 
+/* However the job ended: what is known of its counters is known to all ranks. */
+static tq_status sum_counters(tqi_job *job, tq_status status)
+{
+    tq_error error;
+
+    if (!job->planned || tqi_pulse_broken(&job->error))
+        return status;
+    tqi_error_clear(&error);
+    if (tqi_counters_sum(job, &error) && !status)
+        job->error = error;
+    return job->error.status;
+}
+
 void tqi_job_run(tqi_job *job)
 {
     char text[sizeof(tq_error)];
@@ -498,9 +513,10 @@ void tqi_job_run(tqi_job *job)
         tqi_fail(&job->error, TQ_E_MPI, "no memory for the job's messages");
     status = job->error.status ? job->error.status : run_stages(job);
     status = close_traffic(job, status);
+    tqi_work_abandon(job);
+    status = sum_counters(job, status);
     if (!status)
         status = take_step(job, "", tqi_stats_collect);
-    tqi_work_abandon(job);
     free_workings(job);
     if (status)
         free_parts(job);

@@ -196,6 +196,8 @@ struct tqi_job {
     tq_error not_runnable; /* what failed when the job was submitted */
     tq_error error;        /* this rank's first, then the one all ranks agreed on */
     tq_account emitted, flushed, shuffled, reduced, result, ordered, written, dropped;
+    bool planned;                     /* all ranks have found that they were given the same job */
+    int64_t counters[TQ_MAX_COUNTERS]; /* of this rank's workers that are done, then of all ranks */
     uint64_t merged_mapping, merged_reducing;
     uint64_t merged_early, not_tried; /* records: see tq_stats */
     uint64_t passes;                  /* most over the pages of one partition */
@@ -314,6 +316,14 @@ void tqi_job_end_exchange(tqi_job *job);
 
 /* Run it to its end and make its future final. Collective; the engine. */
 void tqi_job_run(tqi_job *job);
+
+/* ---- mpi/counters.c ---- */
+
+/* Add what a worker has counted, and forget it there. */
+void tqi_counters_add(tqi_job *job, uint64_t *counts);
+
+/* Sum the job's counters over all ranks. Collective, once, when no worker is at work any more. */
+tq_status tqi_counters_sum(tqi_job *job, tq_error *error);
 
 /* ---- mpi/account.c ---- */
 

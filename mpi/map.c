@@ -487,6 +487,7 @@ void tqi_map_end(tqi_job *job)
 
         if (!mapper)
             continue;
+        tqi_counters_add(job, mapper->emitter.counts);
         tqi_account_add(&job->emitted, &mapper->emitter.emitted);
         tqi_account_add(&job->flushed, &mapper->emitter.flushed);
         job->merged_early += mapper->emitter.merged_early + mapper->emitter.table.merged;

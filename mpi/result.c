@@ -75,6 +75,18 @@ tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row)
     return TQ_OK;
 }
 
+tq_status tq_job_counter(const tq_future *future, size_t index, int64_t *n)
+{
+    tqi_job *job = job_of(future);
+
+    if (!job || index >= job->spec.n_counters || index >= TQ_MAX_COUNTERS)
+        return TQ_E_USAGE;
+    if (!tq_future_done(future))
+        return TQ_E_AGAIN;
+    *n = job->counters[index];
+    return TQ_OK;
+}
+
 const tq_stats *tq_job_stats(const tq_future *future)
 {
     tqi_job *job = finished_job(future);

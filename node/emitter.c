@@ -492,6 +492,14 @@ int tq_emit_fail(tq_emitter *emitter, const char *format, ...)
     return 1;
 }
 
+tq_status tq_emit_count(tq_emitter *emitter, size_t index, int64_t n)
+{
+    if (index >= emitter->spec->n_counters)
+        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_count of a counter that the job does not have");
+    emitter->counts[index] += (uint64_t)n;
+    return emitter->status;
+}
+
 int tq_emitter_rank(const tq_emitter *emitter)
 {
     return emitter->spec->rank;

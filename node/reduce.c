@@ -76,6 +76,7 @@ struct tq_rows_out {
     const tqi_spec *spec;
     tqi_rows *rows;
     const tqi_value_shape *shape;
+    uint64_t *counts;
     tq_status status;
     char reason[sizeof(((tq_error *)0)->message)];
 };
@@ -139,6 +140,17 @@ int tq_reduce_fail(tq_rows_out *out, const char *format, ...)
     return 1;
 }
 
+tq_status tq_reduce_count(tq_rows_out *out, size_t index, int64_t n)
+{
+    if (!out->status && index >= out->spec->n_counters) {
+        snprintf(out->reason, sizeof out->reason, "tq_reduce_count of a counter that the job does not have");
+        out->status = TQ_E_USER;
+    }
+    if (!out->status)
+        out->counts[index] += (uint64_t)n;
+    return out->status;
+}
+
 static tq_status describe_reducer(const tq_rows_out *out, int code, tq_slice key, tq_error *error)
 {
     int shown = key.size < 64 ? (int)key.size : 64;
@@ -164,11 +176,11 @@ static bool same_key(const tqi_entry *a, const tqi_entry *b)
 }
 
 /* groups: n_entries entries, by hash, key and value, so that the rows' order depends on nothing else. */
-static tq_status call_reducer(const tqi_reducer *reducer, const tqi_entry *groups, size_t n_entries, tqi_rows *rows,
+static tq_status call_reducer(tqi_reducer *reducer, const tqi_entry *groups, size_t n_entries, tqi_rows *rows,
                               tq_error *error)
 {
     const tqi_spec *spec = reducer->spec;
-    tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape};
+    tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape, .counts = reducer->counts};
 
     for (size_t first = 0, n; first < n_entries; first += n) {
         tq_slice key = tqi_entry_key(&groups[first]);

@@ -18,6 +18,7 @@ typedef struct tqi_spec {
     tq_combine_fn combine_fn;
     tq_reduce_fn reduce;
     tqi_value_shape result_shape; /* of the rows */
+    size_t n_counters;            /* at most TQ_MAX_COUNTERS */
     tq_order order;
     uint64_t limit;
     tq_compression spill_compression; /* one that this build has */

@@ -151,6 +151,11 @@ typedef struct tq_job {
     tq_reduce_fn reduce;      /* may be NULL */
     tq_value_type result_type; /* TQ_I64 or TQ_BYTES: what reduce writes. Not looked at without reduce. */
 
+    /* Numbers of the job's own, that its mappers and reducers add to: tq_emit_count, tq_reduce_count. n_counters names, at
+     * most TQ_MAX_COUNTERS, of graphic ASCII and different from each other; a counter is known by its place among them. */
+    const char *const *counters;
+    size_t n_counters;
+
     tq_order order;
     uint64_t limit; /* keep only the first rows of that order; 0 = all */
     tq_output_kind output;
@@ -209,6 +214,12 @@ TQ_API uint64_t tq_job_rows(const tq_future *future);
 /* Row index of this rank, 0 .. tq_job_rows-1. The slices live as long as the future. TQ_E_USAGE: no such row. */
 TQ_API tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row);
 
+/* What counter number index came to, summed over all workers and ranks, modulo 2^64: the same on every rank. Any thread,
+ * from when the future is final until it is released, also when the job failed or was cancelled: then it is what had been
+ * counted by its end, and on a rank where MPI failed what was counted there. TQ_E_AGAIN before. TQ_E_USAGE: the future is no
+ * job's, or the job has no such counter. */
+TQ_API tq_status tq_job_counter(const tq_future *future, size_t index, int64_t *n);
+
 typedef struct tq_rank_stats {
     double seconds[TQ_PHASES];
     uint64_t bytes[TQ_PHASES];
@@ -241,6 +252,9 @@ typedef struct tq_stats {
     int hottest_partition, hottest_rank;
     double load_max_over_mean; /* records reduced: the busiest rank over the mean, */
     int load_max_rank;         /* and that rank */
+    size_t n_counters;
+    const char *const *counter_names; /* n_counters of them, */
+    const int64_t *counters;          /* and what they came to */
     int ranks;
     const tq_rank_stats *rank; /* ranks of them */
 } tq_stats;

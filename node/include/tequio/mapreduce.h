@@ -57,6 +57,12 @@ TQ_API tq_status tq_emit_keys_i64(tq_emitter *emitter, const tq_slice *keys, siz
 /* Say why the mapper fails: kept as the reason of the error. Returns 1, so that a mapper can return it. */
 TQ_API int tq_emit_fail(tq_emitter *emitter, const char *format, ...) TQ_PRINTF(2, 3);
 
+/* Add n to counter number index of those that the job has (tq_job.counters). Each worker adds to a number of its own, so it
+ * costs no lock; the sums are known when the job is over: tq_job_counter. TQ_E_USER, which ends the job, for a counter that it
+ * does not have. From a mapper, with its own emitter; tq_reduce_count from a reducer. */
+#define TQ_MAX_COUNTERS 64
+TQ_API tq_status tq_emit_count(tq_emitter *emitter, size_t index, int64_t n);
+
 /* The rank and worker a mapper runs on: for per-worker state. */
 TQ_API int tq_emitter_rank(const tq_emitter *emitter);
 TQ_API int tq_emitter_worker(const tq_emitter *emitter);
@@ -96,6 +102,7 @@ typedef int (*tq_reduce_fn)(tq_slice key, tq_values *values, tq_rows_out *out, v
 TQ_API tq_status tq_write_row_i64(tq_rows_out *out, tq_slice key, int64_t value);
 TQ_API tq_status tq_write_row(tq_rows_out *out, tq_slice key, tq_slice value);
 TQ_API int tq_reduce_fail(tq_rows_out *out, const char *format, ...) TQ_PRINTF(2, 3);
+TQ_API tq_status tq_reduce_count(tq_rows_out *out, size_t index, int64_t n); /* as tq_emit_count */
 
 /* ---- Job: order and format of the rows --------------------------------------------------------------------------- */
 
