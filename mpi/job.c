@@ -172,6 +172,7 @@ static void free_workings(tqi_job *job)
     tqi_control_free(&job->control);
     tqi_pulse_free(&job->pulse);
     tqi_inputs_free(&job->inputs);
+    tqi_side_free(job);
     if (job->output_open)
         tqi_output_discard(&job->output);
     job->output_open = false;
@@ -458,6 +459,8 @@ static tq_status run_stages(tqi_job *job)
 
     if (!status)
         status = take_step(job, "plan", tqi_plan);
+    if (!status)
+        status = take_step(job, "plan", tqi_side_share);
     job->planned = status == TQ_OK;
     if (!status)
         status = map_and_shuffle(job);

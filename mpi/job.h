@@ -196,6 +196,7 @@ struct tqi_job {
     tq_error not_runnable; /* what failed when the job was submitted */
     tq_error error;        /* this rank's first, then the one all ranks agreed on */
     tq_account emitted, flushed, shuffled, reduced, result, ordered, written, dropped;
+    char *side; /* rank 0's side data on another rank */
     bool planned;                     /* all ranks have found that they were given the same job */
     int64_t counters[TQ_MAX_COUNTERS]; /* of this rank's workers that are done, then of all ranks */
     uint64_t merged_mapping, merged_reducing;
@@ -316,6 +317,12 @@ void tqi_job_end_exchange(tqi_job *job);
 
 /* Run it to its end and make its future final. Collective; the engine. */
 void tqi_job_run(tqi_job *job);
+
+/* ---- mpi/side.c ---- */
+
+/* Give all ranks rank 0's side data. Collective, waits. TQ_E_MEMORY: they take too much of the budget of some rank. */
+tq_status tqi_side_share(tqi_job *job, tq_error *error);
+void tqi_side_free(tqi_job *job);
 
 /* ---- mpi/counters.c ---- */
 

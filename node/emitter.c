@@ -500,6 +500,11 @@ tq_status tq_emit_count(tq_emitter *emitter, size_t index, int64_t n)
     return emitter->status;
 }
 
+tq_slice tq_emitter_side(const tq_emitter *emitter)
+{
+    return emitter->spec->side;
+}
+
 int tq_emitter_rank(const tq_emitter *emitter)
 {
     return emitter->spec->rank;

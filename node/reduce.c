@@ -151,6 +151,11 @@ tq_status tq_reduce_count(tq_rows_out *out, size_t index, int64_t n)
     return out->status;
 }
 
+tq_slice tq_rows_side(const tq_rows_out *out)
+{
+    return out->spec->side;
+}
+
 static tq_status describe_reducer(const tq_rows_out *out, int code, tq_slice key, tq_error *error)
 {
     int shown = key.size < 64 ? (int)key.size : 64;

@@ -972,6 +972,29 @@ static void test_counters(void **state)
     world_close(&all);
 }
 
+static int count_if_in_side(const tq_record *record, tq_emitter *emitter, void *user)
+{
+    tq_slice side = tq_emitter_side(emitter);
+
+    (void)user;
+    return (int)tq_emit_count(emitter, 0, memmem(side.data, side.size, record->data, record->size) != NULL);
+}
+
+static void test_side(void **state)
+{
+    static const char text[] = "one\ntwo\nthree\nfour";
+    world all;
+
+    (void)state;
+    world_open(&all, TQ_SUM, TQ_I64, PLENTY);
+    all.spec.map = count_if_in_side;
+    all.spec.n_counters = 1;
+    all.spec.side = slice_of("three or one");
+    assert_int_equal(map_text(&all, text, sizeof text - 1), TQ_OK);
+    assert_int_equal(all.emitter.counts[0], 2);
+    world_close(&all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -990,6 +1013,7 @@ int main(void)
         cmocka_unit_test(test_emit_fail),
         cmocka_unit_test(test_wrong_types),
         cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_side),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_combiner_that_fails),
         cmocka_unit_test(test_combiner_that_fails_late),

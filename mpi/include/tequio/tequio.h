@@ -144,6 +144,13 @@ typedef struct tq_job {
     tq_map_fn map;       /* one record a call; or */
     tq_map_fn map_chunk; /* many whole records a call, with their delimiters. Exactly one of the two is set. */
 
+    /* Side data: bytes that rank 0 has, and every mapper and reducer gets (tq_emitter_side, tq_rows_side): a dictionary, say,
+     * or what an earlier job found. They are broadcast once, before the map phase; what other ranks give here is not looked
+     * at. Rank 0's are not copied there: they must stay as they are until the future is final. On each rank they count against
+     * memory_bytes, of which they may take half: more is TQ_E_MEMORY. */
+    const void *side;
+    size_t side_bytes;
+
     tq_value_type value_type;
     size_t value_bytes; /* TQ_FIXED */
     tq_combine combine;

@@ -63,6 +63,10 @@ TQ_API int tq_emit_fail(tq_emitter *emitter, const char *format, ...) TQ_PRINTF(
 #define TQ_MAX_COUNTERS 64
 TQ_API tq_status tq_emit_count(tq_emitter *emitter, size_t index, int64_t n);
 
+/* The job's side data (tq_job.side): the bytes that rank 0 gave, here. Nobody changes them while the job runs. The same for a
+ * reducer: tq_rows_side. (A combiner gets user alone, in which a mapper may have left where they are.) */
+TQ_API tq_slice tq_emitter_side(const tq_emitter *emitter);
+
 /* The rank and worker a mapper runs on: for per-worker state. */
 TQ_API int tq_emitter_rank(const tq_emitter *emitter);
 TQ_API int tq_emitter_worker(const tq_emitter *emitter);
@@ -103,6 +107,7 @@ TQ_API tq_status tq_write_row_i64(tq_rows_out *out, tq_slice key, int64_t value)
 TQ_API tq_status tq_write_row(tq_rows_out *out, tq_slice key, tq_slice value);
 TQ_API int tq_reduce_fail(tq_rows_out *out, const char *format, ...) TQ_PRINTF(2, 3);
 TQ_API tq_status tq_reduce_count(tq_rows_out *out, size_t index, int64_t n); /* as tq_emit_count */
+TQ_API tq_slice tq_rows_side(const tq_rows_out *out);                        /* as tq_emitter_side */
 
 /* ---- Job: order and format of the rows --------------------------------------------------------------------------- */
 
