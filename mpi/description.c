@@ -142,5 +142,9 @@ const char *tqi_description_wrong(const tq_job *job)
         reason = wrong_compression(job);
     if (!reason)
         reason = wrong_counters(job);
+    if (!reason && job->dense_rows && job->dense == 0)
+        reason = "dense_rows needs a dense result";
+    if (!reason && job->dense > SIZE_MAX / 2 / sizeof(int64_t) / (TQ_MAX_WORKERS + 1))
+        reason = "dense is too large";
     return reason ? reason : wrong_output(job);
 }

@@ -28,6 +28,8 @@ static void fill_spec(tqi_job *job)
                            .combine = from->combine,
                            .combine_fn = from->combine_fn,
                            .reduce = from->reduce,
+                           .dense = from->dense,
+                           .dense_rows = from->dense_rows,
                            .n_counters = from->n_counters,
                            .order = from->order,
                            .limit = from->limit,
@@ -192,6 +194,7 @@ void tqi_job_free(tqi_job *job)
     tqi_hub_free(job->hub);
     free_workings(job);
     free_parts(job);
+    tqi_dense_free(job, &job->dense);
     free(job->first_row);
     free(job->rank_stats);
     tqi_description_free(&job->description);
@@ -374,7 +377,13 @@ static tq_status map_and_shuffle(tqi_job *job)
         return status;
     tqi_hub_begin(job->hub, TQ_PHASE_MAP);
     tqi_hub_begin(job->hub, TQ_PHASE_SHUFFLE);
-    status = run_phase(job, "map", &job->exchange, tqi_map_step);
+    if (job->spec.dense) {
+        status = run_phase(job, "map", &job->exchange, tqi_map_step);
+        if (!status)
+            status = take_step(job, "map", tqi_dense_sum);
+    }
+    if (!status)
+        status = run_phase(job, "map", &job->exchange, tqi_map_step);
     if (status)
         return status;
     tqi_map_end(job);

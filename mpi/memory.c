@@ -8,7 +8,7 @@
  *   write    ranges 1/4, rows and texts of the ranges under way 1/4
  *
  * and 1/16 to stage what is spilled (node/store.c: 1/8 of a store's share, twice), of one store at a time: each is sealed
- * before the next is filled. All of it is of what side data leave.
+ * before the next is filled. All of it is of what side data and dense results leave.
  */
 #include "common/available.h"
 #include "mpi/job.h"
@@ -82,7 +82,7 @@ uint64_t tqi_range_bytes(const tqi_job *job)
 
 void tqi_share_memory(tqi_job *job)
 {
-    uint64_t limit = job->budget.limit ? job->budget.limit - job->spec.side.size : 0;
+    uint64_t limit = job->budget.limit ? job->budget.limit - tqi_own_bytes(job) : 0;
     uint64_t memory = limit ? limit : UINT64_MAX / 2;
     uint64_t workers = (uint64_t)tq_executor_workers(job->executor);
     uint32_t bins = tqi_bins_count(job->spec.partitions);

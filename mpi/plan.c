@@ -26,7 +26,7 @@ static uint64_t fingerprint(const tq_job *job)
     uint64_t parts[] = {job->records,        job->value_type,  job->value_bytes, job->combine,
                         job->reduce != NULL, job->result_type, job->order,       job->limit,
                         job->output,         job->format,      job->raw_text,    job->map_chunk != NULL,
-                        job->decompress, job->n_counters};
+                        job->decompress, job->n_counters, job->dense, job->dense_rows != NULL};
 
     return tqi_hash_long(parts, sizeof parts);
 }

@@ -5,16 +5,26 @@
 #include "common/error.h"
 #include <inttypes.h>
 
+uint64_t tqi_own_bytes(const tqi_job *job)
+{
+    uint64_t workers = (uint64_t)tq_executor_workers(job->executor),
+             arrays = job->spec.dense ? (workers ? workers : 1) + 1 : 0;
+
+    return job->spec.side.size + arrays * job->spec.dense * sizeof(int64_t);
+}
+
 static tq_status check(const tqi_job *job, uint64_t bytes, tq_error *error)
 {
+    uint64_t own = tqi_own_bytes(job) + bytes; /* the job does not have the side data yet */
+
     if (job->comm->rank == 0 && bytes && !job->description.side)
         return tqi_fail(error, TQ_E_USAGE, "side_bytes is %" PRIu64 ", but side is NULL", bytes);
-    if (job->budget.limit && bytes > job->budget.limit / 2)
+    if (job->budget.limit && own > job->budget.limit / 2)
         return tqi_fail(error, TQ_E_MEMORY,
-                        "%" PRIu64
-                        " bytes of side data are more than half of the memory that the job may take here, %" PRIu64
+                        "side data and dense results take %" PRIu64
+                        " bytes, more than half of the memory that the job may take here, %" PRIu64
                         " bytes (see --memory)",
-                        bytes, job->budget.limit);
+                        own, job->budget.limit);
     return TQ_OK;
 }
 
@@ -32,9 +42,9 @@ tq_status tqi_side_share(tqi_job *job, tq_error *error)
     uint64_t bytes = job->comm->rank == 0 ? job->description.side_bytes : 0;
     tq_status status = tqi_comm_sum(job->comm, &bytes, 1, error);
 
-    if (status || bytes == 0)
+    if (status || (bytes == 0 && job->spec.dense == 0))
         return status;
-    if (!check(job, bytes, error) && !make_room(job, bytes, error))
+    if (!check(job, bytes, error) && bytes && !make_room(job, bytes, error))
         job->spec.side.size = bytes;
     status = tqi_comm_agree(job->comm, error);
     if (status)

@@ -505,6 +505,11 @@ tq_slice tq_emitter_side(const tq_emitter *emitter)
     return emitter->spec->side;
 }
 
+int64_t *tq_emitter_dense(tq_emitter *emitter)
+{
+    return emitter->dense;
+}
+
 int tq_emitter_rank(const tq_emitter *emitter)
 {
     return emitter->spec->rank;

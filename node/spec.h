@@ -18,6 +18,8 @@ typedef struct tqi_spec {
     tq_combine_fn combine_fn;
     tq_reduce_fn reduce;
     tqi_value_shape result_shape; /* of the rows */
+    size_t dense; /* numbers of the dense result */
+    tq_dense_fn dense_rows;
     tq_slice side;                /* the same bytes on all ranks */
     size_t n_counters;            /* at most TQ_MAX_COUNTERS */
     tq_order order;

@@ -84,9 +84,9 @@ static void test_wrong(const struct trial *trial, const char *const *input)
 
     CHECK(side);
     job.memory_bytes = 8 << 20;
-    expect(trial, &job, TQ_E_MEMORY, "side data are more than half");
+    expect(trial, &job, TQ_E_MEMORY, "more than half of the memory");
     job.memory_bytes = trial->rank == trial->size - 1 ? 8 << 20 : 0; /* not enough on one rank */
-    expect(trial, &job, TQ_E_MEMORY, "side data are more than half");
+    expect(trial, &job, TQ_E_MEMORY, "more than half of the memory");
     job = job_of(trial, input, NULL, &size);
     expect(trial, &job, TQ_E_USAGE, "side is NULL");
     free(side);

@@ -151,6 +151,12 @@ typedef struct tq_job {
     const void *side;
     size_t side_bytes;
 
+    /* A dense result: so many numbers, 0 for none, that mappers add to by their index (tq_emitter_dense) instead of emitting keys:
+     * summed over workers and ranks, modulo 2^64, when all is mapped, and then on every rank (tq_job_dense). Each worker, and
+     * each rank, takes 8 bytes for a number of what memory_bytes allow; with side data all that may take half of it. */
+    size_t dense;
+    tq_dense_fn dense_rows; /* makes rows of it; may be NULL */
+
     tq_value_type value_type;
     size_t value_bytes; /* TQ_FIXED */
     tq_combine combine;
@@ -226,6 +232,10 @@ TQ_API tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row
  * counted by its end, and on a rank where MPI failed what was counted there. TQ_E_AGAIN before. TQ_E_USAGE: the future is no
  * job's, or the job has no such counter. */
 TQ_API tq_status tq_job_counter(const tq_future *future, size_t index, int64_t *n);
+
+/* The dense result, *n numbers (n may be NULL), the same on every rank; lives as long as the future. Any thread. NULL unless
+ * the job is done, and has one. */
+TQ_API const int64_t *tq_job_dense(const tq_future *future, size_t *n);
 
 typedef struct tq_rank_stats {
     double seconds[TQ_PHASES];

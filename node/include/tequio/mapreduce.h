@@ -67,6 +67,16 @@ TQ_API tq_status tq_emit_count(tq_emitter *emitter, size_t index, int64_t n);
  * reducer: tq_rows_side. (A combiner gets user alone, in which a mapper may have left where they are.) */
 TQ_API tq_slice tq_emitter_side(const tq_emitter *emitter);
 
+/* The calling worker's own array of tq_job.dense numbers, all 0 at first, to which the mapper may add as it likes; the same
+ * array in all calls on one worker, and no other worker's. NULL if the job has no dense result, and
+ * in tq_dense_fn. */
+TQ_API int64_t *tq_emitter_dense(tq_emitter *emitter);
+
+/* Rows made of a dense result: called once, on rank 0, by a worker, when everything is mapped, with the n numbers summed over
+ * all workers and ranks. It may emit keys and values, which become rows like all others. Returns 0, or another number to end
+ * the job with TQ_E_USER. */
+typedef int (*tq_dense_fn)(const int64_t *dense, size_t n, tq_emitter *emitter, void *user);
+
 /* The rank and worker a mapper runs on: for per-worker state. */
 TQ_API int tq_emitter_rank(const tq_emitter *emitter);
 TQ_API int tq_emitter_worker(const tq_emitter *emitter);
