@@ -135,6 +135,14 @@ static json_t *accounts_of(const tq_stats *stats)
                      account_of(&stats->written));
 }
 
+static json_t *counters_of(const tq_stats *stats)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < stats->n_counters; i++)
+        json_object_set_new(object, stats->counter_names[i], json_integer(stats->counters[i]));
+    return object;
+}
+
 static json_t *versions_of(const tq_cluster *cluster)
 {
 #if defined(__clang__)
@@ -168,9 +176,9 @@ static json_t *document(const cli_options *options, const tq_cluster *cluster, c
         json_array_append_new(phases, phase_of(stats, i));
     for (int r = 0; r < stats->ranks; r++)
         json_array_append_new(ranks, rank_of(stats, r));
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "job", options->job->name, "versions", versions_of(cluster),
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "job", options->job->name, "versions", versions_of(cluster),
                      "options", options_of(options, stats->ranks), "totals", totals_of(stats, cluster), "phases",
-                     phases, "ranks", ranks, "account", accounts_of(stats));
+                     phases, "ranks", ranks, "account", accounts_of(stats), "counters", counters_of(stats));
 }
 
 /* ---- The file ---------------------------------------------------------------------------------------------------- */

@@ -20,6 +20,8 @@ static const tq_setting choices[] = {
     {"skip", TQ_SETTING_TEXT, offsetof(settings, skip), NULL, "a word that does not count"},
 };
 
+static const char *const counters[] = {"left-out"}; /* what is counted beside: totals for --stats FILE */
+
 /* Called for each record, here a word, by several threads at a time: so it keeps nothing outside of itself. */
 static int map(const tq_record *record, tq_emitter *emitter, void *user)
 {
@@ -28,7 +30,7 @@ static int map(const tq_record *record, tq_emitter *emitter, void *user)
 
     /* To end the run with a message: return tq_emit_fail(emitter, "cannot read '%.*s'", (int)record->size, ...); */
     if (record->size < (size_t)chosen->least || record->size > sizeof word)
-        return 0;
+        return (int)tq_emit_count(emitter, 0, 1);
     for (size_t i = 0; i < record->size; i++)
         word[i] = (char)tolower((unsigned char)record->data[i]);
     if (chosen->skip != NULL && strlen(chosen->skip) == record->size && memcmp(chosen->skip, word, record->size) == 0)
@@ -43,6 +45,7 @@ static tq_status describe(tq_job *job, const tq_process *process, char *why, siz
     (void)process, (void)why, (void)size;
     job->records = TQ_WORDS; /* or TQ_LINES: then map gets lines */
     job->map = map;
+    job->counters = counters, job->n_counters = 1;
     job->combine = TQ_SUM; /* or TQ_MIN, TQ_MAX, a function of yours, or a reducer in job->reduce */
     return TQ_OK;
 }

@@ -51,6 +51,6 @@ typedef struct jobs_run_settings {
     option_list set;
 } jobs_run_settings;
 
-extern const jobs_entry jobs_wordcount, jobs_grep, jobs_sort, jobs_index, jobs_top, jobs_distinct, jobs_run;
+extern const jobs_entry jobs_wordcount, jobs_grep, jobs_sort, jobs_index, jobs_top, jobs_distinct, jobs_histogram, jobs_run;
 
 #endif

@@ -366,6 +366,15 @@ static tq_status broadcast_piece(const tqi_comm *comm, int root, void *bytes, si
     return tqi_comm_await(comm, &request, "MPI_Ibcast", error);
 }
 
+tq_status tqi_comm_broadcast_into(const tqi_comm *comm, int root, char *bytes, uint64_t size, tq_error *error)
+{
+    tq_status status = TQ_OK;
+
+    for (uint64_t at = 0; at < size && !status && comm->size > 1; at += PIECE_BYTES)
+        status = broadcast_piece(comm, root, bytes + at, size - at < PIECE_BYTES ? size - at : PIECE_BYTES, error);
+    return status;
+}
+
 tq_status tqi_comm_broadcast(const tqi_comm *comm, int root, char **bytes, size_t *size, tq_error *error)
 {
     uint64_t total = *size;
@@ -381,9 +390,7 @@ tq_status tqi_comm_broadcast(const tqi_comm *comm, int root, char **bytes, size_
         if (!*bytes)
             return tqi_fail_memory(error, total, "what another rank sends");
     }
-    for (uint64_t at = 0; at < total && !status; at += PIECE_BYTES)
-        status = broadcast_piece(comm, root, *bytes + at, total - at < PIECE_BYTES ? total - at : PIECE_BYTES, error);
-    return status;
+    return tqi_comm_broadcast_into(comm, root, *bytes, total, error);
 }
 
 static void add_up(void *into, const void *from, size_t bytes)

@@ -84,6 +84,9 @@ tq_status tqi_comm_await(const tqi_comm *comm, MPI_Request *request, const char 
 /* Rank 0's bytes on every rank. *bytes is malloc'ed on the others. */
 tq_status tqi_comm_broadcast(const tqi_comm *comm, int root, char **bytes, size_t *size, tq_error *error);
 
+/* The same into size bytes that every rank has room for. */
+tq_status tqi_comm_broadcast_into(const tqi_comm *comm, int root, char *bytes, uint64_t size, tq_error *error);
+
 /* Element-wise sums, or the largest, of n numbers, in place. */
 tq_status tqi_comm_sum(const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error);
 tq_status tqi_comm_max(const tqi_comm *comm, uint64_t *numbers, int n, tq_error *error);

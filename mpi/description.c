@@ -13,6 +13,16 @@ static char *copy(const char *text, bool *failed)
     return made;
 }
 
+static const char *const *copy_all(const char *const *texts, size_t n, bool *failed)
+{
+    char **made = calloc(n + 1, sizeof *made);
+
+    *failed |= !made;
+    for (size_t i = 0; made && texts && i < n; i++)
+        made[i] = copy(texts[i], failed);
+    return (const char *const *)made;
+}
+
 bool tqi_description_copy(tq_job *to, const tq_job *from)
 {
     const char *tmpdir = from->tmpdir ? from->tmpdir : getenv("TMPDIR");
@@ -23,25 +33,27 @@ bool tqi_description_copy(tq_job *to, const tq_job *from)
         return true;
     }
     *to = *from;
-    char **inputs = calloc(from->n_inputs + 1, sizeof *inputs);
-    for (size_t i = 0; inputs && from->inputs && i < from->n_inputs; i++)
-        inputs[i] = copy(from->inputs[i], &failed);
-    to->inputs = (const char *const *)inputs;
+    to->inputs = copy_all(from->inputs, from->n_inputs, &failed);
+    to->counters = copy_all(from->counters, from->n_counters, &failed);
     to->name = copy(from->name ? from->name : "job", &failed);
     to->output_path = copy(from->output_path, &failed);
     to->tmpdir = copy(tmpdir && tmpdir[0] ? tmpdir : "/tmp", &failed);
     to->key_name = copy(from->key_name ? from->key_name : "key", &failed);
     to->value_name = copy(from->value_name ? from->value_name : "value", &failed);
-    return inputs && !failed;
+    return !failed;
+}
+
+static void free_all(const char *const *texts, size_t n)
+{
+    for (size_t i = 0; texts && i < n; i++)
+        free((char *)texts[i]);
+    free((char **)texts);
 }
 
 void tqi_description_free(tq_job *description)
 {
-    char **inputs = (char **)description->inputs;
-
-    for (size_t i = 0; inputs && i < description->n_inputs; i++)
-        free(inputs[i]);
-    free(inputs);
+    free_all(description->inputs, description->n_inputs);
+    free_all(description->counters, description->n_counters);
     free((char *)description->name);
     free((char *)description->output_path);
     free((char *)description->tmpdir);
@@ -77,6 +89,8 @@ static const char *wrong_output(const tq_job *job)
         return "order, output, format or row_text is none of the known ones";
     if (job->order == TQ_ORDER_STABLE && (job->combine != TQ_COMBINE_NONE || job->reduce || job->reduce_groups))
         return "TQ_ORDER_STABLE is for jobs without combiner and reducer";
+    if (job->order == TQ_ORDER_STABLE && job->dense)
+        return "a dense result has no input position for TQ_ORDER_STABLE";
     if (job->unique && (job->order != TQ_ORDER_STABLE || job->limit))
         return "unique needs TQ_ORDER_STABLE, and no limit";
     if (job->order == TQ_ORDER_VALUE_DESC && result != TQ_I64)
@@ -95,6 +109,25 @@ static const char *wrong_compression(const tq_job *job)
     return job->spill_compression == TQ_COMPRESSION_LZ4
                ? "what is spilled cannot be compressed by LZ4: this tequio was built without liblz4"
                : "what is spilled cannot be compressed by zstd: this tequio was built without libzstd";
+}
+
+static const char *wrong_counters(const tq_job *job)
+{
+    if (job->n_counters > TQ_MAX_COUNTERS)
+        return "there are more counters than TQ_MAX_COUNTERS";
+    for (size_t i = 0; i < job->n_counters; i++) {
+        const char *name = job->counters[i];
+
+        if (!name || !name[0])
+            return "counters, or one of them, is NULL or empty";
+        for (const char *at = name; *at; at++)
+            if (*at <= ' ' || *at > '~')
+                return "the name of a counter has bytes that are not graphic ASCII";
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(job->counters[j], name) == 0)
+                return "two counters have the same name";
+    }
+    return NULL;
 }
 
 const char *tqi_description_wrong(const tq_job *job)
@@ -121,5 +154,11 @@ const char *tqi_description_wrong(const tq_job *job)
     reason = wrong_values(job);
     if (!reason)
         reason = wrong_compression(job);
+    if (!reason)
+        reason = wrong_counters(job);
+    if (!reason && job->dense_rows && job->dense == 0)
+        reason = "dense_rows needs a dense result";
+    if (!reason && job->dense > SIZE_MAX / 2 / sizeof(int64_t) / (TQ_MAX_WORKERS + 1))
+        reason = "dense is too large";
     return reason ? reason : wrong_output(job);
 }

@@ -30,6 +30,9 @@ static void fill_spec(tqi_job *job)
                            .combine_fn = from->combine_fn,
                            .reduce = from->reduce,
                            .reduce_groups = from->reduce_groups,
+                           .dense = from->dense,
+                           .dense_rows = from->dense_rows,
+                           .n_counters = from->n_counters,
                            .order = from->order,
                            .limit = from->limit,
                            .unique = from->unique,
@@ -176,6 +179,7 @@ static void free_workings(tqi_job *job)
     tqi_control_free(&job->control);
     tqi_pulse_free(&job->pulse);
     tqi_inputs_free(&job->inputs);
+    tqi_side_free(job);
     if (job->output_open)
         tqi_output_discard(&job->output);
     job->output_open = false;
@@ -195,6 +199,7 @@ void tqi_job_free(tqi_job *job)
     tqi_hub_free(job->hub);
     free_workings(job);
     free_parts(job);
+    tqi_dense_free(job, &job->dense);
     free(job->first_row);
     free(job->rank_stats);
     free(job->gift);
@@ -391,7 +396,13 @@ static tq_status map_and_shuffle(tqi_job *job)
         return status;
     tqi_hub_begin(job->hub, TQ_PHASE_MAP);
     tqi_hub_begin(job->hub, TQ_PHASE_SHUFFLE);
-    status = run_phase(job, "map", &job->exchange, tqi_map_step);
+    if (job->spec.dense) {
+        status = run_phase(job, "map", &job->exchange, tqi_map_step);
+        if (!status)
+            status = take_step(job, "map", tqi_dense_sum);
+    }
+    if (!status)
+        status = run_phase(job, "map", &job->exchange, tqi_map_step);
     if (status)
         return status;
     tqi_map_end(job);
@@ -490,6 +501,9 @@ static tq_status run_stages(tqi_job *job)
     if (!status)
         status = take_step(job, "plan", tqi_plan);
     if (!status)
+        status = take_step(job, "plan", tqi_side_share);
+    job->planned = status == TQ_OK;
+    if (!status)
         status = map_and_shuffle(job);
     if (!status)
         status = reduce(job);
@@ -516,6 +530,19 @@ static tq_status close_traffic(tqi_job *job, tq_status status)
     return job->error.status;
 }
 
+/* However the job ended: what is known of its counters is known to all ranks. */
+static tq_status sum_counters(tqi_job *job, tq_status status)
+{
+    tq_error error;
+
+    if (!job->planned || tqi_pulse_broken(&job->error))
+        return status;
+    tqi_error_clear(&error);
+    if (tqi_counters_sum(job, &error) && !status)
+        job->error = error;
+    return job->error.status;
+}
+
 void tqi_job_run(tqi_job *job)
 {
     char text[sizeof(tq_error)];
@@ -530,9 +557,10 @@ void tqi_job_run(tqi_job *job)
         tqi_fail(&job->error, TQ_E_MPI, "no memory for the job's messages");
     status = job->error.status ? job->error.status : run_stages(job);
     status = close_traffic(job, status);
+    tqi_work_abandon(job);
+    status = sum_counters(job, status);
     if (!status)
         status = take_step(job, "", tqi_stats_collect);
-    tqi_work_abandon(job);
     free_workings(job);
     if (status)
         free_parts(job);

@@ -96,6 +96,8 @@ typedef struct tqi_mapping {
     uint64_t n_archives;                   /* begun and not over, in all */
     bool asking;                           /* rank 0 may have more */
     double piece_s;                        /* how long a piece takes here, about; 0: not known yet */
+    bool holds;                            /* what mappers have is kept: their dense numbers are summed first, */
+    bool dense_rows;                       /* and rank 0 makes rows of the sums then */
     bool flushing;                         /* the tasks that empty the tables are started */
 } tqi_mapping;
 
@@ -207,6 +209,10 @@ struct tqi_job {
     tq_error error;        /* this rank's first, then the one all ranks agreed on */
     tq_account emitted, flushed, shuffled, reduced, result, ordered, written, dropped;
     tq_account left_out; /* direct: further rows of one key, before they were in a range */
+    int64_t *dense; /* the dense result: of this rank, then of all; NULL: none */
+    char *side; /* rank 0's side data on another rank */
+    bool planned;                     /* all ranks have found that they were given the same job */
+    int64_t counters[TQ_MAX_COUNTERS]; /* of this rank's workers that are done, then of all ranks */
     uint64_t merged_mapping, merged_reducing;
     uint64_t merged_early, not_tried; /* records: see tq_stats */
     uint64_t passes;                  /* most over the pages of one partition */
@@ -361,6 +367,35 @@ void tqi_job_run(tqi_job *job);
 
 /* The same for a gather. mpi/gather.c */
 void tqi_job_gather(tqi_job *job);
+
+/* ---- mpi/side.c ---- */
+
+/* What the job's own data take of the budget: side data and dense results. */
+uint64_t tqi_own_bytes(const tqi_job *job);
+
+/* Give all ranks rank 0's side data. Collective, waits. TQ_E_MEMORY: they take too much of the budget of some rank. */
+tq_status tqi_side_share(tqi_job *job, tq_error *error);
+void tqi_side_free(tqi_job *job);
+
+/* ---- mpi/dense.c ---- */
+
+/* Make room for the dense result, if the job has one; for a worker's part of it. TQ_E_MEMORY. */
+tq_status tqi_dense_start(tqi_job *job, tq_error *error);
+int64_t *tqi_dense_of_worker(tqi_job *job);
+
+/* Sum the workers' parts, and then all ranks'. Collective, waits. */
+tq_status tqi_dense_sum(tqi_job *job, tq_error *error);
+
+/* Give a part back, or the result. */
+void tqi_dense_free(tqi_job *job, int64_t **numbers);
+
+/* ---- mpi/counters.c ---- */
+
+/* Add what a worker has counted, and forget it there. */
+void tqi_counters_add(tqi_job *job, uint64_t *counts);
+
+/* Sum the job's counters over all ranks. Collective, once, when no worker is at work any more. */
+tq_status tqi_counters_sum(tqi_job *job, tq_error *error);
 
 /* ---- mpi/account.c ---- */
 

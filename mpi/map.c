@@ -43,6 +43,12 @@ static tqi_mapper *mapper_of(tqi_work *work, int worker)
         free(mapper);
         return NULL;
     }
+    if (job->spec.dense && !(mapper->emitter.dense = tqi_dense_of_worker(job))) {
+        tqi_fail_memory(&work->error, job->spec.dense * sizeof(int64_t), "a worker's dense numbers");
+        tqi_emitter_free(&mapper->emitter);
+        free(mapper);
+        return NULL;
+    }
     job->mappers[worker] = mapper;
     return mapper;
 }
@@ -254,8 +260,9 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
     tqi_mapping *mapping = &job->mapping;
     const tq_job *asked = &job->description;
 
-    *mapping = (tqi_mapping){.share = job->first_share, .asking = true};
+    *mapping = (tqi_mapping){.share = job->first_share, .asking = true, .holds = job->spec.dense > 0};
     mapping->archives_end = &mapping->archives;
+    mapping->dense_rows = mapping->holds && job->spec.dense_rows && job->comm->rank == 0;
     /* How long a piece of a file takes can be foreseen, more or less. What is fed may take any time: no chunk waits here
      * for another until it is seen that they are short. */
     if (asked->feed)
@@ -288,7 +295,7 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
     if (!status)
         status = tqi_exchange_init(&job->exchange, job->comm, &job->spec, &job->store, &job->round,
                                    job->spec.own_partitions, asked->round_bytes);
-    return status ? tqi_fail_memory(error, 0, "the shuffle") : TQ_OK;
+    return status ? tqi_fail_memory(error, 0, "the shuffle") : tqi_dense_start(job, error);
 }
 
 /* Pieces begin at offsets that are aligned like those of splits, and the last one of a split is no small rest. */
@@ -447,6 +454,33 @@ static bool dispatch(tqi_job *job)
     return started;
 }
 
+static void make_dense_rows(tqi_work *work, int worker)
+{
+    tqi_mapper *mapper = mapper_of(work, worker);
+    tqi_place *place = tqi_watch_place(&work->job->watch, worker);
+
+    if (!mapper)
+        return;
+    tqi_dense_free(work->job, &mapper->emitter.dense); /* of a worker that has mapped nothing */
+    uint64_t before = mapper->emitter.emitted.records;
+    tqi_place_enter(place, TQI_STAGE_MAP, work->job->comm->rank, worker);
+    if (tqi_map_dense(&mapper->emitter, work->job->dense))
+        work->error = mapper->emitter.error;
+    tqi_place_leave(place);
+    work->records = mapper->emitter.emitted.records - before;
+}
+
+/* Rank 0, when the dense result is whole. */
+static bool start_dense_rows(tqi_job *job)
+{
+    tqi_work *work = tqi_work_new(job, make_dense_rows);
+
+    job->mapping.dense_rows = false;
+    if (work)
+        tqi_work_start(work);
+    return true;
+}
+
 /* Everything is mapped: send what is left in the tables on its way. */
 static bool flush_all(tqi_job *job)
 {
@@ -483,11 +517,11 @@ bool tqi_map_step(tqi_job *job, tqi_vote *vote)
     moved |= dispatch(job);
     bool mapped = !mapping->asking && mapping->share.count == 0 && !mapping->chunk && mapping->n_archives == 0 &&
                   job->works_used == 0;
-    if (mapped && !mapping->flushing && !job->error.status)
-        moved |= flush_all(job);
+    if (mapped && !mapping->holds && !mapping->flushing && !job->error.status)
+        moved |= mapping->dense_rows ? start_dense_rows(job) : flush_all(job);
     count_shuffle(job);
     /* Tasks that ended while we looked may have delivered runs after we took them. */
-    mapped = mapped && mapping->flushing && job->works_used == 0 && !tqi_job_take_runs(job);
+    mapped = mapped && (mapping->flushing || mapping->holds) && job->works_used == 0 && !tqi_job_take_runs(job);
     vote->busy = !mapped || job->exchange.queued > 0;
     vote->wants_round =
         job->exchange.queued > 0 && (mapped || job->exchange.queued >= job->description.round_bytes / 4);
@@ -501,12 +535,14 @@ void tqi_map_end(tqi_job *job)
 
         if (!mapper)
             continue;
+        tqi_counters_add(job, mapper->emitter.counts);
         tqi_account_add(&job->emitted, &mapper->emitter.emitted);
         tqi_account_add(&job->flushed, &mapper->emitter.flushed);
         tqi_account_add(&job->left_out, &mapper->emitter.direct.left_out);
         job->merged_early += mapper->emitter.merged_early + mapper->emitter.table.merged;
         job->not_tried += mapper->emitter.trial.passed;
         job->merged_mapping += tqi_emitter_merged(&mapper->emitter);
+        tqi_dense_free(job, &mapper->emitter.dense);
         tqi_emitter_free(&mapper->emitter);
         tqi_reader_free(&mapper->reader);
         free(mapper);

@@ -9,7 +9,7 @@
  *   write    ranges 1/4, rows and texts of the ranges under way 1/4
  *
  * and 1/16 to stage what is spilled (node/store.c: 1/8 of a store's share, twice), of one store at a time: each is sealed
- * before the next is filled.
+ * before the next is filled. All of it is of what side data and dense results leave.
  */
 #include "common/available.h"
 #include "mpi/job.h"
@@ -94,7 +94,8 @@ uint64_t tqi_range_bytes(const tqi_job *job)
 
 void tqi_share_memory(tqi_job *job)
 {
-    uint64_t memory = job->budget.limit ? job->budget.limit : UINT64_MAX / 2;
+    uint64_t limit = job->budget.limit ? job->budget.limit - tqi_own_bytes(job) : 0;
+    uint64_t memory = limit ? limit : UINT64_MAX / 2;
     uint64_t workers = (uint64_t)tq_executor_workers(job->executor);
     uint32_t bins = tqi_bins_count(job->spec.partitions);
     tqi_shares *shares = &job->shares;
@@ -114,8 +115,8 @@ void tqi_share_memory(tqi_job *job)
     job->decoders.limit = job->budget.limit / 8;
     shares->runs = at_most(memory / 16, MOST_RUN_BYTES);
     shares->queue = at_most(memory / 16, MOST_QUEUED_BYTES);
-    shares->store = job->budget.limit / 4;
-    shares->table = job->budget.limit / (tqi_order_may_be_early(job) ? 8 : 4) / workers;
+    shares->store = limit / 4;
+    shares->table = limit / (tqi_order_may_be_early(job) ? 8 : 4) / workers;
     shares->routed = at_most(memory / 16 / workers, MOST_ROUTED_BYTES);
     if (job->routes) {
         shares->block = direct_block_bytes(job);

@@ -27,7 +27,8 @@ static uint64_t fingerprint(const tq_job *job)
                         job->reduce != NULL, job->result_type, job->order,       job->limit,
                         job->output,         job->format,      job->raw_text,    job->map_chunk != NULL,
                         job->decompress,     job->record_bytes, job->unique,     job->row_text,
-                        job->feed != NULL,   job->reduce_groups != NULL};
+                        job->feed != NULL,   job->reduce_groups != NULL, job->n_counters, job->dense,
+                        job->dense_rows != NULL};
 
     return tqi_hash_long(parts, sizeof parts);
 }

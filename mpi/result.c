@@ -148,6 +148,28 @@ tq_status tq_job_block(const tq_future *future, uint64_t first, uint64_t n, char
     return TQ_OK;
 }
 
+tq_status tq_job_counter(const tq_future *future, size_t index, int64_t *n)
+{
+    tqi_job *job = job_of(future);
+
+    if (!job || index >= job->spec.n_counters || index >= TQ_MAX_COUNTERS)
+        return TQ_E_USAGE;
+    if (!tq_future_done(future))
+        return TQ_E_AGAIN;
+    *n = job->counters[index];
+    return TQ_OK;
+}
+
+const int64_t *tq_job_dense(const tq_future *future, size_t *n)
+{
+    tqi_job *job = finished_job(future);
+    bool is_whole = job && tq_future_get_state(future) == TQ_FUTURE_DONE && job->dense;
+
+    if (n)
+        *n = is_whole ? job->spec.dense : 0;
+    return is_whole ? job->dense : NULL;
+}
+
 const tq_stats *tq_job_stats(const tq_future *future)
 {
     tqi_job *job = finished_job(future);

@@ -83,6 +83,9 @@ static void fill(tqi_job *job, const rank_report *reports)
     stats->reduced = job->reduced;
     stats->ordered = job->ordered;
     stats->written = job->written;
+    stats->n_counters = job->description.n_counters;
+    stats->counter_names = job->description.counters;
+    stats->counters = job->counters;
     stats->ranks = job->comm->size;
     stats->rank = job->rank_stats;
     for (int r = 0; r < job->comm->size; r++) {

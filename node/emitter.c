@@ -557,6 +557,24 @@ int tq_emit_fail(tq_emitter *emitter, const char *format, ...)
     return 1;
 }
 
+tq_status tq_emit_count(tq_emitter *emitter, size_t index, int64_t n)
+{
+    if (index >= emitter->spec->n_counters)
+        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_count of a counter that the job does not have");
+    emitter->counts[index] += (uint64_t)n;
+    return emitter->status;
+}
+
+tq_slice tq_emitter_side(const tq_emitter *emitter)
+{
+    return emitter->spec->side;
+}
+
+int64_t *tq_emitter_dense(tq_emitter *emitter)
+{
+    return emitter->dense;
+}
+
 int tq_emitter_rank(const tq_emitter *emitter)
 {
     return emitter->spec->rank;

@@ -59,6 +59,8 @@ struct tq_emitter {
     int worker;
     uint64_t merged_early;                         /* in front or table */
     tq_account emitted, flushed;                   /* flushed: complete once the emitter is finished */
+    int64_t *dense; /* spec->dense numbers, of who made the emitter; NULL: the job has none */
+    uint64_t counts[TQ_MAX_COUNTERS];              /* of the job's own counters */
     tq_account built;                              /* in runs that were made of combined bins */
     tq_status status;                              /* sticky: the first failure */
     tq_error error;                                /* says more if status is not TQ_OK */

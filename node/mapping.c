@@ -113,3 +113,21 @@ tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk, tqi_place *
     tqi_place_set_file(place, NULL);
     return status || !ended ? status : locate(emitter, chunk, 0);
 }
+
+tq_status tqi_map_dense(tq_emitter *emitter, const int64_t *dense)
+{
+    const tqi_spec *spec = emitter->spec;
+
+    if (emitter->status)
+        return emitter->status;
+    int code = spec->dense_rows(dense, spec->dense, emitter, spec->user);
+    if (!code || emitter->status == TQ_E_CANCELLED)
+        return emitter->status;
+    if (!emitter->status)
+        emitter->status = TQ_E_USER;
+    if (emitter->reason[0])
+        tqi_fail(&emitter->error, emitter->status, "%s (in the rows of the dense result)", emitter->reason);
+    else if (!emitter->error.message[0])
+        tqi_fail(&emitter->error, emitter->status, "the function that makes rows of the dense result returned %d", code);
+    return emitter->status;
+}

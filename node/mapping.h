@@ -11,4 +11,7 @@
  * is described in emitter->error. place, the worker's, follows the records. */
 tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk, tqi_place *place);
 
+/* Let the job's function emit rows of its dense result. */
+tq_status tqi_map_dense(tq_emitter *emitter, const int64_t *dense);
+
 #endif

@@ -77,6 +77,7 @@ struct tq_rows_out {
     const tqi_spec *spec;
     tqi_rows *rows;
     const tqi_value_shape *shape;
+    uint64_t *counts;
     tq_status status;
     char reason[sizeof(((tq_error *)0)->message)];
 };
@@ -151,6 +152,22 @@ int tq_reduce_fail(tq_rows_out *out, const char *format, ...)
     return 1;
 }
 
+tq_status tq_reduce_count(tq_rows_out *out, size_t index, int64_t n)
+{
+    if (!out->status && index >= out->spec->n_counters) {
+        snprintf(out->reason, sizeof out->reason, "tq_reduce_count of a counter that the job does not have");
+        out->status = TQ_E_USER;
+    }
+    if (!out->status)
+        out->counts[index] += (uint64_t)n;
+    return out->status;
+}
+
+tq_slice tq_rows_side(const tq_rows_out *out)
+{
+    return out->spec->side;
+}
+
 static tq_status describe_reducer(const tq_rows_out *out, int code, tq_slice key, tq_error *error)
 {
     int shown = key.size < 64 ? (int)key.size : 64;
@@ -186,11 +203,11 @@ static size_t end_of_group(const tqi_entry *entries, size_t first, size_t n_entr
 }
 
 /* Many keys a call. entries as in call_reducer. */
-static tq_status call_group_reducer(const tqi_reducer *reducer, const tqi_entry *entries, size_t n_entries,
-                                    tqi_rows *rows, tq_error *error)
+static tq_status call_group_reducer(tqi_reducer *reducer, const tqi_entry *entries, size_t n_entries, tqi_rows *rows,
+                                    tq_error *error)
 {
     const tqi_spec *spec = reducer->spec;
-    tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape};
+    tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape, .counts = reducer->counts};
     tqi_groups packed = {.budget = spec->budget, .shape = &spec->shape};
     tq_status status = TQ_OK;
 
@@ -222,11 +239,11 @@ static tq_status call_group_reducer(const tqi_reducer *reducer, const tqi_entry 
 }
 
 /* groups: n_entries entries, by hash, key and value, so that the rows' order depends on nothing else. */
-static tq_status call_reducer(const tqi_reducer *reducer, const tqi_entry *groups, size_t n_entries, tqi_rows *rows,
+static tq_status call_reducer(tqi_reducer *reducer, const tqi_entry *groups, size_t n_entries, tqi_rows *rows,
                               tq_error *error)
 {
     const tqi_spec *spec = reducer->spec;
-    tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape};
+    tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape, .counts = reducer->counts};
 
     if (spec->reduce_groups)
         return call_group_reducer(reducer, groups, n_entries, rows, error);

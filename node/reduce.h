@@ -22,6 +22,7 @@ typedef struct tqi_reducer {
     bool routes;
     tqi_deliver_fn deliver;
     void *owner;
+    uint64_t counts[TQ_MAX_COUNTERS]; /* of the job's own counters */
     tqi_place *place; /* of the worker, which follows the keys; NULL: nobody asks */
 } tqi_reducer;
 

@@ -20,6 +20,10 @@ typedef struct tqi_spec {
     tq_reduce_fn reduce; /* at most one of the two */
     tq_reduce_groups_fn reduce_groups;
     tqi_value_shape result_shape; /* of the rows */
+    size_t dense; /* numbers of the dense result */
+    tq_dense_fn dense_rows;
+    tq_slice side;                /* the same bytes on all ranks */
+    size_t n_counters;            /* at most TQ_MAX_COUNTERS */
     tq_order order;
     uint64_t limit;
     bool unique;

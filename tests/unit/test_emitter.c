@@ -942,6 +942,59 @@ static void test_huge_record(void **state)
     free(key);
 }
 
+/* Counts a record, and another one that the job does not have at the record fail_at. */
+static int count_in_counters(const tq_record *record, tq_emitter *emitter, void *user)
+{
+    world *all = user;
+    bool fails = all->fail_at && slice_equal((tq_slice){record->data, record->size}, slice_of(all->fail_at));
+
+    tq_emit_count(emitter, 1, (int64_t)record->size);
+    return fails ? (int)tq_emit_count(emitter, 2, 1) : (int)tq_emit_count(emitter, 0, -1);
+}
+
+static void test_counters(void **state)
+{
+    static const char text[] = "one\ntwo\nthree\nfour";
+    world all;
+
+    (void)state;
+    world_open(&all, TQ_SUM, TQ_I64, PLENTY);
+    all.spec.map = count_in_counters;
+    all.spec.n_counters = 2;
+    assert_int_equal(map_text(&all, text, sizeof text - 1), TQ_OK);
+    assert_int_equal((int64_t)all.emitter.counts[0], -4);
+    assert_int_equal(all.emitter.counts[1], 15);
+    all.fail_at = "three";
+    assert_int_equal(map_text(&all, text, sizeof text - 1), TQ_E_USER);
+    assert_int_equal((int64_t)all.emitter.counts[0], -6);
+    assert_non_null(strstr(all.emitter.error.message, "a counter that the job does not have"));
+    assert_int_equal(all.emitter.error.offset, 1008);
+    world_close(&all);
+}
+
+static int count_if_in_side(const tq_record *record, tq_emitter *emitter, void *user)
+{
+    tq_slice side = tq_emitter_side(emitter);
+
+    (void)user;
+    return (int)tq_emit_count(emitter, 0, memmem(side.data, side.size, record->data, record->size) != NULL);
+}
+
+static void test_side(void **state)
+{
+    static const char text[] = "one\ntwo\nthree\nfour";
+    world all;
+
+    (void)state;
+    world_open(&all, TQ_SUM, TQ_I64, PLENTY);
+    all.spec.map = count_if_in_side;
+    all.spec.n_counters = 1;
+    all.spec.side = slice_of("three or one");
+    assert_int_equal(map_text(&all, text, sizeof text - 1), TQ_OK);
+    assert_int_equal(all.emitter.counts[0], 2);
+    world_close(&all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -959,6 +1012,8 @@ int main(void)
         cmocka_unit_test(test_offsets),
         cmocka_unit_test(test_emit_fail),
         cmocka_unit_test(test_wrong_types),
+        cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_side),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_combiner_that_fails),
         cmocka_unit_test(test_combiner_that_fails_late),

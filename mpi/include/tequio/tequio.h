@@ -156,6 +156,19 @@ typedef struct tq_job {
     tq_map_fn map;       /* one record a call; or */
     tq_map_fn map_chunk; /* many whole records a call, with their delimiters. Exactly one of the two is set. */
 
+    /* Side data: bytes that rank 0 has, and every mapper and reducer gets (tq_emitter_side, tq_rows_side): a dictionary, say,
+     * or what an earlier job found. They are broadcast once, before the map phase; what other ranks give here is not looked
+     * at. Rank 0's are not copied there: they must stay as they are until the future is final. On each rank they count against
+     * memory_bytes, of which they may take half: more is TQ_E_MEMORY. */
+    const void *side;
+    size_t side_bytes;
+
+    /* A dense result: so many numbers, 0 for none, that mappers add to by their index (tq_emitter_dense) instead of emitting keys:
+     * summed over workers and ranks, modulo 2^64, when all is mapped, and then on every rank (tq_job_dense). Each worker, and
+     * each rank, takes 8 bytes for a number of what memory_bytes allow; with side data all that may take half of it. */
+    size_t dense;
+    tq_dense_fn dense_rows; /* makes rows of it; may be NULL */
+
     tq_value_type value_type;
     size_t value_bytes; /* TQ_FIXED */
     tq_combine combine;
@@ -163,6 +176,11 @@ typedef struct tq_job {
     tq_reduce_fn reduce;      /* one key a call; may be NULL. Or */
     tq_reduce_groups_fn reduce_groups; /* many keys a call. At most one of the two is set. */
     tq_value_type result_type; /* TQ_I64 or TQ_BYTES: what the reducer writes. Not looked at without one. */
+
+    /* Numbers of the job's own, that its mappers and reducers add to: tq_emit_count, tq_reduce_count. n_counters names, at
+     * most TQ_MAX_COUNTERS, of graphic ASCII and different from each other; a counter is known by its place among them. */
+    const char *const *counters;
+    size_t n_counters;
 
     tq_order order;
     uint64_t limit; /* keep only the first rows of that order; 0 = all */
@@ -224,6 +242,16 @@ TQ_API uint64_t tq_job_rows(const tq_future *future);
 /* Row index of this rank, 0 .. tq_job_rows-1. The slices live as long as the future. TQ_E_USAGE: no such row. */
 TQ_API tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row);
 
+/* What counter number index came to, summed over all workers and ranks, modulo 2^64: the same on every rank. Any thread,
+ * from when the future is final until it is released, also when the job failed or was cancelled: then it is what had been
+ * counted by its end, and on a rank where MPI failed what was counted there. TQ_E_AGAIN before. TQ_E_USAGE: the future is no
+ * job's, or the job has no such counter. */
+TQ_API tq_status tq_job_counter(const tq_future *future, size_t index, int64_t *n);
+
+/* The dense result, *n numbers (n may be NULL), the same on every rank; lives as long as the future. Any thread. NULL unless
+ * the job is done, and has one. */
+TQ_API const int64_t *tq_job_dense(const tq_future *future, size_t *n);
+
 /* Copy rows first .. first + n - 1 of this rank, back to back: keys and values into room of the sizes that
  * tq_job_block_size says, key_sizes and (if it is not NULL) value_sizes into room for n numbers. TQ_E_USAGE: there are
  * not so many rows. */
@@ -271,6 +299,9 @@ typedef struct tq_stats {
     int hottest_partition, hottest_rank;
     double load_max_over_mean; /* records reduced: the busiest rank over the mean, */
     int load_max_rank;         /* and that rank */
+    size_t n_counters;
+    const char *const *counter_names; /* n_counters of them, */
+    const int64_t *counters;          /* and what they came to */
     int ranks;
     const tq_rank_stats *rank; /* ranks of them */
 } tq_stats;

@@ -70,6 +70,26 @@ TQ_API tq_status tq_emit_block(tq_emitter *emitter, const tq_block *block);
 /* Say why the mapper fails: kept as the reason of the error. Returns 1, so that a mapper can return it. */
 TQ_API int tq_emit_fail(tq_emitter *emitter, const char *format, ...) TQ_PRINTF(2, 3);
 
+/* Add n to counter number index of those that the job has (tq_job.counters). Each worker adds to a number of its own, so it
+ * costs no lock; the sums are known when the job is over: tq_job_counter. TQ_E_USER, which ends the job, for a counter that it
+ * does not have. From a mapper, with its own emitter; tq_reduce_count from a reducer. */
+#define TQ_MAX_COUNTERS 64
+TQ_API tq_status tq_emit_count(tq_emitter *emitter, size_t index, int64_t n);
+
+/* The job's side data (tq_job.side): the bytes that rank 0 gave, here. Nobody changes them while the job runs. The same for a
+ * reducer: tq_rows_side. (A combiner gets user alone, in which a mapper may have left where they are.) */
+TQ_API tq_slice tq_emitter_side(const tq_emitter *emitter);
+
+/* The calling worker's own array of tq_job.dense numbers, all 0 at first, to which the mapper may add as it likes; the same
+ * array in all calls on one worker, and no other worker's. NULL if the job has no dense result, and
+ * in tq_dense_fn. */
+TQ_API int64_t *tq_emitter_dense(tq_emitter *emitter);
+
+/* Rows made of a dense result: called once, on rank 0, by a worker, when everything is mapped, with the n numbers summed over
+ * all workers and ranks. It may emit keys and values, which become rows like all others. Returns 0, or another number to end
+ * the job with TQ_E_USER. */
+typedef int (*tq_dense_fn)(const int64_t *dense, size_t n, tq_emitter *emitter, void *user);
+
 /* The rank and worker a mapper runs on: for per-worker state. */
 TQ_API int tq_emitter_rank(const tq_emitter *emitter);
 TQ_API int tq_emitter_worker(const tq_emitter *emitter);
@@ -125,6 +145,8 @@ typedef struct tq_groups {
  * come together depends on partitions and memory, so nothing should depend on it. */
 typedef int (*tq_reduce_groups_fn)(const tq_groups *groups, tq_rows_out *out, void *user);
 TQ_API int tq_reduce_fail(tq_rows_out *out, const char *format, ...) TQ_PRINTF(2, 3);
+TQ_API tq_status tq_reduce_count(tq_rows_out *out, size_t index, int64_t n); /* as tq_emit_count */
+TQ_API tq_slice tq_rows_side(const tq_rows_out *out);                        /* as tq_emitter_side */
 
 /* ---- Job: order and format of the rows --------------------------------------------------------------------------- */
 

@@ -1,0 +1,115 @@
+/* Side data: what rank 0 gives is what every mapper and reducer gets, whatever its size; what there is no room for; and
+ * that other ranks' are not looked at. */
+#include "words.h"
+
+enum { WORDS = 2000 };
+
+/* Emits words that the side data have, and checks the rest of these. */
+static int map(const tq_record *word, tq_emitter *emitter, void *user)
+{
+    tq_slice side = tq_emitter_side(emitter);
+    const size_t *expected = user;
+
+    if (side.size != *expected)
+        return tq_emit_fail(emitter, "%zu bytes of side data, not %zu", side.size, *expected);
+    if (side.size > 0 && side.data[side.size - 1] != '!')
+        return tq_emit_fail(emitter, "the last byte is wrong");
+    if (side.size < WORDS || side.data[word->size] != 'x')
+        return 0;
+    return (int)tq_emit_i64(emitter, (tq_slice){word->data, word->size}, 1);
+}
+
+static int reduce(tq_slice key, tq_values *values, tq_rows_out *out, void *user)
+{
+    tq_slice side = tq_rows_side(out);
+    int64_t n;
+
+    (void)user;
+    if (side.data[key.size] != 'x' || !tq_values_next_i64(values, &n))
+        return tq_reduce_fail(out, "this word is not in the side data");
+    return (int)tq_write_row_i64(out, key, n);
+}
+
+static tq_job job_of(const struct trial *trial, const char *const *input, const char *side, size_t *size)
+{
+    tq_job job = count_words_in(input);
+
+    job.map = map;
+    job.reduce = reduce;
+    job.result_type = TQ_I64;
+    job.split_bytes = 300;
+    job.output = TQ_OUTPUT_GATHER;
+    job.user = size;
+    job.side = trial->rank == 0 ? side : "not looked at";
+    job.side_bytes = trial->rank == 0 ? *size : 3;
+    return job;
+}
+
+/* Of words of even length. */
+static void test_words(const struct trial *trial, const char *const *input, const word_rows *words, size_t size)
+{
+    char *side = calloc(size + 1, 1);
+    tq_job job = job_of(trial, input, side, &size);
+
+    CHECK(side);
+    for (size_t i = 0; i < size; i++)
+        side[i] = i + 1 == size ? '!' : i % 2 ? 'o' : 'x';
+    tq_future *future = run_well(trial, &job);
+    word_rows rows = kept_rows(future);
+    size_t n = 0;
+    for (size_t i = 0; size >= WORDS && i < words->n; i++)
+        n += words->rows[i].size % 2 == 0;
+    CHECK_THAT(rows.n == (trial->rank == 0 ? n : 0), "%zu rows, not %zu", rows.n, n);
+    free(rows.rows);
+    tq_future_release(future);
+    free(side);
+}
+
+static void expect(const struct trial *trial, const tq_job *job, tq_status status, const char *said)
+{
+    tq_future *future = tq_submit(trial->cluster, job);
+    tq_error error;
+
+    CHECK_STATUS(await(future), status);
+    CHECK_STATUS(tq_job_error(future, &error), TQ_OK);
+    CHECK_THAT(strstr(error.message, said), "%s", error.message);
+    tq_future_release(future);
+}
+
+static void test_wrong(const struct trial *trial, const char *const *input)
+{
+    size_t size = 5 << 20;
+    char *side = calloc(size, 1);
+    tq_job job = job_of(trial, input, side, &size);
+
+    CHECK(side);
+    job.memory_bytes = 8 << 20;
+    expect(trial, &job, TQ_E_MEMORY, "more than half of the memory");
+    job.memory_bytes = trial->rank == trial->size - 1 ? 8 << 20 : 0; /* not enough on one rank */
+    expect(trial, &job, TQ_E_MEMORY, "more than half of the memory");
+    job = job_of(trial, input, NULL, &size);
+    expect(trial, &job, TQ_E_USAGE, "side is NULL");
+    free(side);
+}
+
+int main(int argc, char **argv)
+{
+    static const size_t sizes[] = {0, 1, 1500, 4096, 4097, 300000, 5 << 20};
+    char path[PATH_SIZE];
+    struct trial trial;
+    size_t size;
+
+    begin_trial(&trial, argc, argv, "side");
+    const char *input = path_of(&trial, path, "in/text");
+    char *text = make_text(20000, WORDS, 78, &size);
+    word_rows words = count_words(text, size);
+    if (trial.rank == 0)
+        write_file(path, text, size);
+    meet(&trial);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        test_words(&trial, &input, &words, sizes[i]);
+    test_wrong(&trial, &input);
+    free(words.rows);
+    free(text);
+    return end_trial(&trial);
+}
