@@ -372,6 +372,8 @@ static int write_text(const tq_row *row, tq_text *text, void *user)
 static int write_count(const tq_row *row, tq_text *text, void *user)
 {
     grep *job = user;
+    if (row == NULL) /* there are no more */
+        return 0;
     tq_slice name = {row->key.data + 5, row->key.size - 5};
     job->matched |= row->i64 > 0;
     if (job->settings->files)
@@ -384,6 +386,8 @@ static int write_count(const tq_row *row, tq_text *text, void *user)
 static int write_json_count(const tq_row *row, tq_text *text, void *user)
 {
     grep *job = user;
+    if (row == NULL) /* there are no more */
+        return 0;
     job->matched |= row->i64 > 0;
     if (!put_string(text, "{\"file\":") || tq_text_put_json(text, (tq_slice){row->key.data + 5, row->key.size - 5}))
         return 1;
@@ -436,6 +440,8 @@ static bool next_item(items *all, item *next)
 static int write_items(const tq_row *row, tq_text *text, void *user)
 {
     grep *job = user;
+    if (row == NULL)
+        return 0;
     items all = open_items(job, row);
     item one;
     while (next_item(&all, &one)) {
@@ -454,6 +460,8 @@ static int write_items(const tq_row *row, tq_text *text, void *user)
 static int write_json_items(const tq_row *row, tq_text *text, void *user)
 {
     grep *job = user;
+    if (row == NULL)
+        return 0;
     items all = open_items(job, row);
     item one;
     while (next_item(&all, &one)) {
