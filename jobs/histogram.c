@@ -258,9 +258,10 @@ static const option_row rows[] = {
 const jobs_entry jobs_histogram = {
     .name = "histogram",
     .summary = "numbers of a column, counted by intervals",
-    .usage = "Rows are FROM TAB COUNT, one for each of N equal intervals, which hold their FROM and not\n"
-             "their end. Before them stands -inf with what is below A, behind them B with what is B or\n"
-             "above. Numbers are decimals, compared exactly; one that is none ends the run.\n"
+    .usage = "Rows are FROM TAB COUNT, one for each of N equal intervals, which hold their FROM\n"
+             "and not their end. Before them stands -inf with what is below A, behind them B\n"
+             "with what is B or above. Numbers are decimals, compared exactly; one that is none\n"
+             "ends the run.\n"
              "\n"
              "    tequio histogram --value 2 --from -30 --to 50 --bins 16 measurements.txt\n"
              "    tequio histogram --value 1 --delimiter '\\t' --from 0 --to 1 -r FOLDER\n",
