@@ -63,7 +63,7 @@ def write_platform(folder, name, ranks, shared):
 
 
 def write_input(folder, ranks):
-    path = folder / f"input-{ranks}"
+    path = folder / f"input-{ranks}-{KEYS}"
     if not path.exists():
         pick = random.Random(ranks)
         words = (f"w{pick.randrange(KEYS * ranks):06d}" for _ in range(ranks * SPLITS * SPLIT_BYTES // WORD))
@@ -268,6 +268,7 @@ def main():
     parser.add_argument("--shared", action="store_true", help="messages share the bandwidth of links (takes longer)")
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("/tmp/tequio-smpi"))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # through what ends the simulation
     arguments.folder.mkdir(parents=True, exist_ok=True)
     build(arguments.folder)
     lines = [["", *predict("fast", 16, arguments.order)[0]], ["---"] * 11]
