@@ -13,7 +13,10 @@ static char *make_records(void)
     CHECK(text);
     for (int i = 0; i < RECORDS; i++, at += RECORD) {
         int key = i % 3 ? (int)(next_random(&state) % KEYS) : 7;
-        snprintf(at, RECORD + 1, "k%03d%08d", key, i);
+        char record[64];
+
+        CHECK(snprintf(record, sizeof record, "k%03d%08d", key, i) == RECORD);
+        memcpy(at, record, RECORD);
     }
     return text;
 }
