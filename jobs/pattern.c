@@ -401,6 +401,8 @@ static void read_sequence(reader *r, part *result)
 {
     literal_set run, best = {.n = 0};
     bool listed = true;
+    result->listed = false; /* until its end is known */
+    result->strings.n = result->required.n = 0;
     set_to_empty(&run);
     while (r->known && r->at < r->end && *r->at != '|' && *r->at != ')') {
         part atom;
