@@ -1,13 +1,10 @@
 #include "node/rows.h"
 
+#include "node/prefix.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* A row to be sorted. */
-typedef struct tqi_item {
-    uint64_t prefix; /* of what it is ordered by, or of what comes behind what was looked at already */
-    uint64_t index;
-} item;
+typedef tqi_sort_item item; /* prefix: of what it is ordered by, or of what comes behind what was looked at already */
 
 void tqi_rows_init(tqi_rows *rows, tqi_budget *budget)
 {
@@ -280,55 +277,7 @@ void tqi_entries_sort(tqi_entry *entries, size_t n, tq_order order, const tqi_va
 
 /* ---- Many rows: by 64 bits of what they are ordered by, and where these are the same by the next 64 ---- */
 
-enum { DIGITS = 8, DIGIT_VALUES = 256, FEW_ROWS = 512, FEW_ITEMS = 24, FEW_TIES = 8, MOST_LEVELS = 16 };
-
-/* Least significant digit first; digits that are the same everywhere are left out. items and spare, n each; returns where
- * the sorted ones are. (Knuth, The Art of Computer Programming 3, 5.2.5.) */
-static item *radix_sort(item *items, item *spare, size_t n)
-{
-    uint32_t counts[DIGITS][DIGIT_VALUES] = {{0}};
-
-    for (size_t i = 0; i < n; i++)
-        for (int d = 0; d < DIGITS; d++)
-            counts[d][items[i].prefix >> 8 * d & 255]++;
-    for (int d = 0; d < DIGITS; d++) {
-        uint32_t before = 0;
-
-        if (counts[d][items[0].prefix >> 8 * d & 255] == n)
-            continue;
-        for (int v = 0; v < DIGIT_VALUES; v++) {
-            uint32_t count = counts[d][v];
-
-            counts[d][v] = before;
-            before += count;
-        }
-        for (size_t i = 0; i < n; i++)
-            spare[counts[d][items[i].prefix >> 8 * d & 255]++] = items[i];
-        item *sorted = spare;
-        spare = items;
-        items = sorted;
-    }
-    return items;
-}
-
-static void sort_by_prefix(item *items, item *spare, size_t n)
-{
-    if (n > FEW_ITEMS) {
-        item *sorted = radix_sort(items, spare, n);
-
-        if (sorted != items)
-            memcpy(items, sorted, n * sizeof *items);
-        return;
-    }
-    for (size_t i = 1; i < n; i++) {
-        item held = items[i];
-        size_t at = i;
-
-        for (; at > 0 && held.prefix < items[at - 1].prefix; at--)
-            items[at] = items[at - 1];
-        items[at] = held;
-    }
-}
+enum { FEW_ROWS = 512, FEW_TIES = 8, MOST_LEVELS = 16 };
 
 /* Eight bytes of a key, from 8 x level on, with zeros behind its end: they compare as its bytes do. */
 static inline uint64_t key_word(const tqi_entry *entry, size_t level)
@@ -411,7 +360,7 @@ static void sort_level(const sorter *by, const tqi_entry *entries, item *items, 
     n -= ended;
     for (size_t i = 0; i < n; i++)
         items[i].prefix = key_word(&entries[items[i].index], level);
-    sort_by_prefix(items, spare, n);
+    tqi_sort_by_prefix(items, spare, n);
     sort_ties(by, entries, items, spare, n, level + 1);
 }
 
@@ -452,8 +401,8 @@ static bool sort_by_parts(tqi_rows *rows, const sorter *by)
         return false;
     item *items = rows->items;
     for (size_t i = 0; i < n; i++)
-        items[i] = (item){tqi_row_prefix(by->order, &rows->entries[i]), i};
-    sort_by_prefix(items, items + n, n);
+        items[i] = (item){tqi_row_prefix(by->order, &rows->entries[i]), .index = i};
+    tqi_sort_by_prefix(items, items + n, n);
     /* Behind the value comes the whole key, behind 8 bytes of the key the rest of it. What comes behind a hash is seldom. */
     sort_ties(by, rows->entries, items, items + n, n,
               by->order == TQ_ORDER_KEY || by->order == TQ_ORDER_STABLE ? 1

@@ -13,7 +13,7 @@ typedef struct tqi_rows {
     tqi_entry *entries;
     size_t n, capacity;
     tqi_arena arena;
-    struct tqi_item *items; /* room for sorting, kept for the next time, */
+    struct tqi_sort_item *items; /* room for sorting, kept for the next time, */
     tqi_entry *copy;
     size_t sortable; /* of so many rows: the capacity, or 0 */
 } tqi_rows;

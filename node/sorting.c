@@ -12,7 +12,7 @@ typedef struct tqi_stretch {
     size_t bytes, number; /* number: as it came */
 } stretch;
 
-enum { DIGITS = 8, DIGIT_VALUES = 256, FEW_ITEMS = 32 };
+enum { FEW_ITEMS = 32 };
 
 void tqi_sorting_init(tqi_sorting *sorting, tqi_budget *budget, uint64_t planned)
 {
@@ -150,7 +150,7 @@ static tq_status parse(tqi_sorting *sorting, const stretch *from, tq_account *ac
     tq_account sum = {0};
 
     for (; sorting->n < most && tqi_page_next(&spec->result_shape, &at, end, &key, &value, &number); record = at) {
-        sorting->items[sorting->n++] = (item){first_bytes(key.data, key.size), record};
+        sorting->items[sorting->n++] = (item){first_bytes(key.data, key.size), .record = record};
         sorting->bytes += key.size + value.size;
         tqi_account_pair(spec, tqi_hash(key.data, key.size), number, value, &sum);
     }
@@ -207,57 +207,6 @@ void tqi_sorting_row(const tqi_sorting *sorting, size_t i, tq_slice *key, int64_
 
 /* ---- Sorting: all of it is stable ---- */
 
-static void insertion_sort(item *items, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        item held = items[i];
-        size_t at = i;
-
-        for (; at > 0 && held.prefix < items[at - 1].prefix; at--)
-            items[at] = items[at - 1];
-        items[at] = held;
-    }
-}
-
-/* Least significant digit first; digits that are the same everywhere are left out. (Knuth, The Art of Computer
- * Programming 3, 5.2.5.) */
-static void radix_sort(item *items, item *spare, size_t n)
-{
-    uint32_t counts[DIGITS][DIGIT_VALUES] = {{0}};
-    item *from = items, *to = spare;
-
-    for (size_t i = 0; i < n; i++)
-        for (int d = 0; d < DIGITS; d++)
-            counts[d][items[i].prefix >> 8 * d & 255]++;
-    for (int d = 0; d < DIGITS; d++) {
-        uint32_t before = 0;
-
-        if (counts[d][from[0].prefix >> 8 * d & 255] == n)
-            continue;
-        for (int v = 0; v < DIGIT_VALUES; v++) {
-            uint32_t count = counts[d][v];
-
-            counts[d][v] = before;
-            before += count;
-        }
-        for (size_t i = 0; i < n; i++)
-            to[counts[d][from[i].prefix >> 8 * d & 255]++] = from[i];
-        item *sorted = to;
-        to = from;
-        from = sorted;
-    }
-    if (from != items)
-        memcpy(items, from, n * sizeof *items);
-}
-
-static void sort_by_prefix(item *items, item *spare, size_t n)
-{
-    if (n <= FEW_ITEMS)
-        insertion_sort(items, n);
-    else
-        radix_sort(items, spare, n);
-}
-
 static bool is_sorted(const item *items, size_t n)
 {
     for (size_t i = 1; i < n; i++)
@@ -288,12 +237,12 @@ static size_t ended_first(item *items, item *spare, size_t n, size_t from)
         size_t size = key_of(items[i].record).size;
 
         if (size <= from)
-            items[ended++] = (item){size, items[i].record};
+            items[ended++] = (item){size, .record = items[i].record};
         else
             spare[others++] = items[i];
     }
     memcpy(items + ended, spare, others * sizeof *items);
-    sort_by_prefix(items, spare, ended);
+    tqi_sort_by_prefix(items, spare, ended);
     return ended;
 }
 
@@ -320,7 +269,7 @@ static void sort_behind(item *items, item *spare, size_t n, size_t from)
         }
         from += 8;
         if (differ) {
-            sort_by_prefix(items, spare, n);
+            tqi_sort_by_prefix(items, spare, n);
             sort_ties(items, spare, n, from);
             return;
         }
@@ -341,7 +290,7 @@ static void sort_ties(item *items, item *spare, size_t n, size_t from)
 
 void tqi_sorting_sort(tqi_sorting *sorting)
 {
-    sort_by_prefix(sorting->items, sorting->spare, sorting->n);
+    tqi_sort_by_prefix(sorting->items, sorting->spare, sorting->n);
     sort_ties(sorting->items, sorting->spare, sorting->n, sizeof sorting->items->prefix);
 }
 

@@ -7,12 +7,8 @@
 #define TQI_SORTING_H
 
 #include "node/direct.h"
+#include "node/prefix.h"
 #include "node/store.h"
-
-typedef struct tqi_sort_item {
-    uint64_t prefix;       /* eight bytes of the key, big-endian, zeros behind its end */
-    const uint8_t *record; /* as tqi_record_encode wrote it, with TQI_KEY_SLACK readable bytes behind it */
-} tqi_sort_item;
 
 struct tqi_stretch; /* of a page that was loaded */
 
