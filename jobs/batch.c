@@ -75,6 +75,11 @@ static tq_status add_all(batch *out, tq_slice text, int kind, words_cutter *cutt
     return status;
 }
 
+tq_status batch_count(void *to, const tq_slice *words, size_t n)
+{
+    return tq_emit_keys_i64(to, words, n, 1);
+}
+
 static void begin(batch *out, tq_emitter *emitter, bool folds, batch_take_fn take, void *to)
 {
     out->emitter = emitter;

@@ -30,6 +30,9 @@ typedef struct batch_words {
 /* Takes n words, which are valid during the call. to is the caller's. */
 typedef tq_status (*batch_take_fn)(void *to, const tq_slice *words, size_t n);
 
+/* One that counts them. to: the emitter. */
+tq_status batch_count(void *to, const tq_slice *words, size_t n);
+
 /* Hand the words of a record to take, in their order. Returns what a mapper returns. */
 int batch_words_of(const tq_record *record, tq_emitter *emitter, const batch_words *settings, batch_take_fn take, void *to);
 

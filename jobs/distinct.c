@@ -43,16 +43,11 @@ typedef struct distinct_run {
 
 /* ---- All keys ---------------------------------------------------------------------------------------------------- */
 
-static tq_status add(void *to, const tq_slice *keys, size_t n)
-{
-    return tq_emit_keys_i64(to, keys, n, 1);
-}
-
 static int map_keys(const tq_record *record, tq_emitter *emitter, void *user)
 {
     const distinct_run *run = user;
 
-    return keys_of(record, emitter, &run->settings->keys, add, emitter);
+    return keys_of(record, emitter, &run->settings->keys, batch_count, emitter);
 }
 
 static int write_text(const tq_row *row, tq_text *text, void *user)

@@ -8,6 +8,7 @@
  *     items (see put_item)         where it needs its number, which is known only when what is before it is; and for JSON
  *
  * Counts are sums, whose keys are the files. */
+#include "jobs/big_endian.h"
 #include "jobs/jobs.h"
 #include "jobs/search.h"
 #include <stdio.h>
@@ -59,22 +60,7 @@ typedef struct piece {
     uint64_t selected; /* lines */
 } piece;
 
-/* ---- Numbers and bytes ------------------------------------------------------------------------------------------- */
-
-/* For keys, so that they are in the order of the numbers. */
-static void put_big_endian(char *to, uint64_t number, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        to[i] = (char)(number >> 8 * (size - 1 - i));
-}
-
-static uint64_t get_big_endian(const char *from, size_t size)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < size; i++)
-        number = number << 8 | (unsigned char)from[i];
-    return number;
-}
+/* ---- Bytes ------------------------------------------------------------------------------------------------------- */
 
 /* Room for size bytes more; NULL: no memory. */
 static char *reserve(buffer *to, size_t size)

@@ -9,6 +9,7 @@
  *
  * Rank 0 gets all of them in order when it writes, and makes a line of all keys of a word. */
 #include "jobs/batch.h"
+#include "jobs/big_endian.h"
 #include "jobs/jobs.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,6 @@ typedef struct index_run {
     word_bytes word;    /* whose postings these are, as in its keys */
     posting *postings;
     size_t n_postings, postings_capacity;
-    word_bytes line;
 } index_run;
 
 /* ---- Map --------------------------------------------------------------------------------------------------------- */
@@ -178,8 +178,7 @@ static int map(const tq_record *record, tq_emitter *emitter, void *user)
     batch.emitter = emitter;
     batch.n = batch.used = 0;
     batch.width = width_of(record->files);
-    for (size_t i = 0; i < batch.width; i++)
-        batch.number[i] = (char)(record->file_number >> 8 * (batch.width - 1 - i));
+    put_big_endian(batch.number, record->file_number, batch.width);
     batch.escapes = memchr(record->data, MARK, record->size) || memchr(record->data, ESCAPE, record->size);
     if (send_name(&batch, record->file))
         return 1;
@@ -212,39 +211,32 @@ static bool put_bytes(word_bytes *to, const char *bytes, size_t size)
 }
 
 /* As TQ_TEXT has it, so that what stands between tabs and newlines is what was meant. */
-static bool put_field(word_bytes *to, const char *bytes, size_t size)
+static tq_status put_field(tq_text *text, const char *bytes, size_t size)
 {
-    if (!grow(&to->bytes, &to->capacity, to->size + 2 * size, 1))
-        return false;
-    for (size_t i = 0; i < size; i++) {
+    tq_status status = TQ_OK;
+    size_t plain = 0;
+
+    for (size_t i = 0; i < size && !status; i++) {
         char byte = bytes[i], letter = byte == '\t' ? 't' : byte == '\n' ? 'n' : byte == '\\' ? '\\' : '\0';
 
-        if (letter)
-            to->bytes[to->size++] = '\\';
-        to->bytes[to->size++] = letter ? letter : byte;
+        if (!letter)
+            continue;
+        status = tq_text_put(text, (tq_slice){bytes + plain, i - plain});
+        if (!status)
+            status = tq_text_put(text, (tq_slice){(char[]){'\\', letter}, 2});
+        plain = i + 1;
     }
-    return true;
-}
-
-static bool put_count(word_bytes *to, int64_t count)
-{
-    char digits[24];
-    size_t at = sizeof digits;
-
-    for (int64_t left = count; left > 0 || at == sizeof digits; left /= 10)
-        digits[--at] = (char)('0' + left % 10);
-    return put_bytes(to, digits + at, sizeof digits - at);
+    return status ? status : tq_text_put(text, (tq_slice){bytes + plain, size - plain});
 }
 
 /* ---- Write: files ------------------------------------------------------------------------------------------------ */
 
 static bool add_file(index_run *run, tq_slice key)
 {
-    size_t number = 0, head = 2 + (size_t)key.data[1];
+    size_t head = 2 + (size_t)key.data[1];
 
     run->width = (size_t)key.data[1];
-    for (size_t i = 2; i < head; i++)
-        number = number << 8 | (unsigned char)key.data[i];
+    size_t number = (size_t)get_big_endian(key.data + 2, run->width);
     if (!grow(&run->files, &run->files_capacity, number + 1, sizeof *run->files))
         return false;
     while (run->n_files <= number)
@@ -328,19 +320,22 @@ static void unescape(word_bytes *word)
     word->size = size;
 }
 
-static bool put_line(index_run *run)
+static tq_status put_line(const index_run *run, tq_text *text)
 {
-    word_bytes *line = &run->line;
-    bool good = put_field(line, run->word.bytes, run->word.size);
+    tq_status status = put_field(text, run->word.bytes, run->word.size);
 
-    for (size_t i = 0; i < run->n_postings && good; i++) {
+    for (size_t i = 0; i < run->n_postings && !status; i++) {
         const char *path = run->paths[run->postings[i].place];
 
-        good = put_bytes(line, "\t", 1) && put_field(line, path, strlen(path));
-        if (good && !run->settings->no_counts)
-            good = put_bytes(line, ":", 1) && put_count(line, run->postings[i].count);
+        status = tq_text_put(text, (tq_slice){"\t", 1});
+        if (!status)
+            status = put_field(text, path, strlen(path));
+        if (!status && !run->settings->no_counts)
+            status = tq_text_put(text, (tq_slice){":", 1});
+        if (!status && !run->settings->no_counts)
+            status = tq_text_put_number(text, run->postings[i].count);
     }
-    return good && put_bytes(line, "\n", 1);
+    return status ? status : tq_text_put(text, (tq_slice){"\n", 1});
 }
 
 static tq_status put_object(const index_run *run, tq_text *text)
@@ -375,16 +370,8 @@ static int end_word(index_run *run, tq_text *text, bool json)
         return 0;
     unescape(&run->word);
     order_postings(run);
-    if (json) {
-        if (put_object(run, text))
-            return 1;
-    } else {
-        run->line.size = 0;
-        if (!put_line(run))
-            return tq_text_fail(text, "no memory for the line of a word");
-        if (tq_text_put(text, (tq_slice){run->line.bytes, run->line.size}))
-            return 1;
-    }
+    if (json ? put_object(run, text) : put_line(run, text))
+        return 1;
     run->n_postings = 0;
     return 0;
 }
@@ -397,7 +384,8 @@ static int write_row(const tq_row *row, tq_text *text, index_run *run, bool json
         return add_file(run, row->key) ? 0 : tq_text_fail(text, "no memory for the names of the files");
     if (!run->paths && !place_files(run))
         return tq_text_fail(text, "no memory for the names of the files");
-    size_t size = row->key.size - run->width - 1, number = 0;
+    size_t size = row->key.size - run->width - 1;
+    size_t number = (size_t)get_big_endian(row->key.data + size + 1, run->width);
     if (size != run->word.size || memcmp(row->key.data, run->word.bytes, size) != 0 || run->n_postings == 0) {
         if (end_word(run, text, json))
             return 1;
@@ -405,8 +393,6 @@ static int write_row(const tq_row *row, tq_text *text, index_run *run, bool json
         if (!put_bytes(&run->word, row->key.data, size))
             return tq_text_fail(text, "no memory for a word");
     }
-    for (size_t i = size + 1; i < row->key.size; i++)
-        number = number << 8 | (unsigned char)row->key.data[i];
     if (!grow(&run->postings, &run->postings_capacity, run->n_postings + 1, sizeof *run->postings))
         return tq_text_fail(text, "no memory for the files of a word");
     run->postings[run->n_postings++] = (posting){run->files[number].place, row->i64};
@@ -458,7 +444,6 @@ static int end(void *user, const tq_stats *stats)
     free(run->paths);
     free(run->word.bytes);
     free(run->postings);
-    free(run->line.bytes);
     free(run);
     return 0;
 }

@@ -6,14 +6,9 @@ enum { USUAL = 10 };
 
 static const option_row rows[] = {KEYS_ROWS(0)};
 
-static tq_status count(void *to, const tq_slice *keys, size_t n)
-{
-    return tq_emit_keys_i64(to, keys, n, 1);
-}
-
 static int map(const tq_record *record, tq_emitter *emitter, void *user)
 {
-    return keys_of(record, emitter, ((const jobs_context *)user)->settings, count, emitter);
+    return keys_of(record, emitter, ((const jobs_context *)user)->settings, batch_count, emitter);
 }
 
 static bool describe(tq_job *job, const void *settings, char *why, size_t size)

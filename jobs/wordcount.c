@@ -20,14 +20,9 @@ static int count_plain(const tq_record *record, tq_emitter *emitter, void *user)
     return 0;
 }
 
-static tq_status count(void *to, const tq_slice *words, size_t n)
-{
-    return tq_emit_keys_i64(to, words, n, 1);
-}
-
 static int count_words(const tq_record *record, tq_emitter *emitter, void *user)
 {
-    return batch_words_of(record, emitter, ((const jobs_context *)user)->settings, count, emitter);
+    return batch_words_of(record, emitter, ((const jobs_context *)user)->settings, batch_count, emitter);
 }
 
 static bool describe(tq_job *job, const void *settings, char *why, size_t size)
