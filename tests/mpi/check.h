@@ -231,6 +231,18 @@ static inline tq_future *run_well(const struct trial *trial, const tq_job *job)
     return future;
 }
 
+/* Submit a job that must end with this status and say this. Collective. The caller releases the future. */
+static inline tq_future *run_badly(const struct trial *trial, const tq_job *job, tq_status status, const char *said)
+{
+    tq_future *future = tq_submit(trial->cluster, job);
+    tq_error error;
+
+    CHECK_STATUS(await(future), status);
+    CHECK_STATUS(tq_job_error(future, &error), TQ_OK);
+    CHECK_THAT(strstr(error.message, said), "%s", error.message);
+    return future;
+}
+
 /* A job that works, whatever was before. When it is over on one rank, all ranks have submitted it. Collective. */
 static inline void meet(const struct trial *trial)
 {

@@ -123,36 +123,25 @@ static int reduce_wrongly(tq_slice key, tq_values *values, tq_rows_out *out, voi
     return (int)tq_reduce_count(out, SIZE_MAX, 1);
 }
 
-static void expect(const struct trial *trial, const tq_job *job, tq_status status, const char *said)
-{
-    tq_future *future = tq_submit(trial->cluster, job);
-    tq_error error;
-
-    CHECK_STATUS(await(future), status);
-    CHECK_STATUS(tq_job_error(future, &error), TQ_OK);
-    CHECK_THAT(strstr(error.message, said), "%s", error.message);
-    tq_future_release(future);
-}
-
 static void test_wrong(const struct trial *trial, const char *const *input)
 {
     static const char *const twice[] = {"same", "same"}, *const spaced[] = {"a b"}, *const none[] = {NULL};
     tq_job job = job_of(input);
 
     job.map = map_wrongly;
-    expect(trial, &job, TQ_E_USER, "tq_emit_count");
+    tq_future_release(run_badly(trial, &job, TQ_E_USER, "tq_emit_count"));
     job = job_of(input);
     job.reduce = reduce_wrongly;
-    expect(trial, &job, TQ_E_USER, "tq_reduce_count");
+    tq_future_release(run_badly(trial, &job, TQ_E_USER, "tq_reduce_count"));
     job = job_of(input);
     job.counters = twice, job.n_counters = 2;
-    expect(trial, &job, TQ_E_USAGE, "the same name");
+    tq_future_release(run_badly(trial, &job, TQ_E_USAGE, "the same name"));
     job.counters = spaced, job.n_counters = 1;
-    expect(trial, &job, TQ_E_USAGE, "graphic ASCII");
+    tq_future_release(run_badly(trial, &job, TQ_E_USAGE, "graphic ASCII"));
     job.counters = none;
-    expect(trial, &job, TQ_E_USAGE, "NULL or empty");
+    tq_future_release(run_badly(trial, &job, TQ_E_USAGE, "NULL or empty"));
     job.counters = NULL;
-    expect(trial, &job, TQ_E_USAGE, "NULL or empty");
+    tq_future_release(run_badly(trial, &job, TQ_E_USAGE, "NULL or empty"));
 }
 
 int main(int argc, char **argv)

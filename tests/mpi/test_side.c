@@ -65,17 +65,6 @@ static void test_words(const struct trial *trial, const char *const *input, cons
     free(side);
 }
 
-static void expect(const struct trial *trial, const tq_job *job, tq_status status, const char *said)
-{
-    tq_future *future = tq_submit(trial->cluster, job);
-    tq_error error;
-
-    CHECK_STATUS(await(future), status);
-    CHECK_STATUS(tq_job_error(future, &error), TQ_OK);
-    CHECK_THAT(strstr(error.message, said), "%s", error.message);
-    tq_future_release(future);
-}
-
 static void test_wrong(const struct trial *trial, const char *const *input)
 {
     size_t size = 5 << 20;
@@ -84,11 +73,11 @@ static void test_wrong(const struct trial *trial, const char *const *input)
 
     CHECK(side);
     job.memory_bytes = 8 << 20;
-    expect(trial, &job, TQ_E_MEMORY, "more than half of the memory");
+    tq_future_release(run_badly(trial, &job, TQ_E_MEMORY, "more than half of the memory"));
     job.memory_bytes = trial->rank == trial->size - 1 ? 8 << 20 : 0; /* not enough on one rank */
-    expect(trial, &job, TQ_E_MEMORY, "more than half of the memory");
+    tq_future_release(run_badly(trial, &job, TQ_E_MEMORY, "more than half of the memory"));
     job = job_of(trial, input, NULL, &size);
-    expect(trial, &job, TQ_E_USAGE, "side is NULL");
+    tq_future_release(run_badly(trial, &job, TQ_E_USAGE, "side is NULL"));
     free(side);
 }
 
