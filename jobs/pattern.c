@@ -321,6 +321,8 @@ static void read_group(reader *r, part *result)
 static void read_atom(reader *r, part *result)
 {
     char byte = *r->at++;
+
+    set_unknown(result); /* which it stays where reading ends in the middle of the atom */
     switch (byte) {
     case '\\': read_escape(r, result); return;
     case '[': read_class(r, result); return;
@@ -333,7 +335,6 @@ static void read_atom(reader *r, part *result)
     case '.':
         put(r, &byte, 1);
         r->plain = false;
-        set_unknown(result);
         return;
     case '\n': r->known = false; return;
     default: put(r, &byte, 1); read_literal(r, byte, result);
