@@ -86,14 +86,11 @@ static bool put(buffer *to, const char *bytes, size_t size)
 }
 
 /* Sums of bytes, so that compilers make vectors of it. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
-__attribute__((target_clones("avx2", "default")))
-#endif
-static uint32_t
-count_newlines(const char *from, const char *end)
+static uint32_t count_newlines(const char *from, const char *end)
 {
     enum { LANES = 32 };
     uint32_t count = 0;
+
     while (end - from >= LANES) {
         uint8_t lanes[LANES] = {0};
         for (int rounds = 0; rounds < 255 && end - from >= LANES; rounds++, from += LANES)

@@ -83,7 +83,7 @@ static void test_no_memory(void **state)
     tqi_budget budget = {0};
 
     (void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef TEQUIO_SANITIZED
     skip();
 #endif
     assert_null(tqi_budget_alloc(&budget, SIZE_MAX / 2 + 1));

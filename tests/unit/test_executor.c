@@ -284,8 +284,8 @@ static void create_refuses_what_makes_no_sense(void **unused)
 static void as_many_workers_as_allowed(void **unused)
 {
     (void)unused;
-#ifdef __SANITIZE_THREAD__
-    const int workers = 64; /* ThreadSanitizer takes long to start threads */
+#ifdef TEQUIO_SANITIZED
+    const int workers = 64; /* the thread sanitizer takes long to start threads */
 #else
     const int workers = TQ_MAX_WORKERS;
 #endif
