@@ -8,6 +8,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum { MOST_BITS8 = 12, MOST_BITS16 = 11, MOST_BITS32 = 9, LEAST_BITS = 4, OTHER_PLACE = 64 };
+enum { HUGE_PAGE = 2 << 20 };
 
 /* ---- Making room ---- */
 
@@ -490,10 +491,12 @@ bool tqi_front_init(tqi_front *front, tqi_budget *budget, size_t bytes)
     front->shift16 = 64 - bits16;
     front->shift32 = 64 - bits32;
     front->bytes = all + sizeof(tqi_line8); /* to align it */
+    if (front->bytes <= HUGE_PAGE && bytes / 4 >= HUGE_PAGE) /* a page of its own costs less than the misses of the TLB */
+        front->bytes = HUGE_PAGE;
     char *memory = all <= bytes ? tqi_budget_alloc(budget, front->bytes) : NULL;
     if (!memory)
         return false;
-    memset(memory, 0, front->bytes);
+    memset(memory, 0, all + sizeof(tqi_line8));
     front->memory = memory;
     front->lines8 = (tqi_line8 *)(void *)(memory + (-(uintptr_t)memory & (sizeof(tqi_line8) - 1)));
     front->lines16 = (tqi_line16 *)(void *)(front->lines8 + ((size_t)1 << bits8));
