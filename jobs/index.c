@@ -53,7 +53,10 @@ typedef struct index_run {
     named_file *files;
     size_t n_files, files_capacity;
     const char **paths; /* by place; NULL until all files are known */
+    tq_slice *shown;    /* by place: what stands for the file in a line, but its count */
+    word_bytes shown_bytes;
     word_bytes word;    /* whose postings these are, as in its keys */
+    word_bytes line;    /* the word as it is shown */
     posting *postings;
     size_t n_postings, postings_capacity;
 } index_run;
@@ -211,22 +214,20 @@ static bool put_bytes(word_bytes *to, const char *bytes, size_t size)
 }
 
 /* As TQ_TEXT has it, so that what stands between tabs and newlines is what was meant. */
-static tq_status put_field(tq_text *text, const char *bytes, size_t size)
+static bool put_field(word_bytes *to, const char *bytes, size_t size)
 {
-    tq_status status = TQ_OK;
+    bool held = true;
     size_t plain = 0;
 
-    for (size_t i = 0; i < size && !status; i++) {
+    for (size_t i = 0; i < size && held; i++) {
         char byte = bytes[i], letter = byte == '\t' ? 't' : byte == '\n' ? 'n' : byte == '\\' ? '\\' : '\0';
 
         if (!letter)
             continue;
-        status = tq_text_put(text, (tq_slice){bytes + plain, i - plain});
-        if (!status)
-            status = tq_text_put(text, (tq_slice){(char[]){'\\', letter}, 2});
+        held = put_bytes(to, bytes + plain, i - plain) && put_bytes(to, (char[]){'\\', letter}, 2);
         plain = i + 1;
     }
-    return status ? status : tq_text_put(text, (tq_slice){bytes + plain, size - plain});
+    return held && put_bytes(to, bytes + plain, size - plain);
 }
 
 /* ---- Write: files ------------------------------------------------------------------------------------------------ */
@@ -248,6 +249,27 @@ static bool add_file(index_run *run, tq_slice key)
 static int by_path(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* TAB PATH COLON, or without the last, for each of the paths. */
+static bool show_paths(index_run *run, size_t places)
+{
+    word_bytes *bytes = &run->shown_bytes;
+
+    run->shown = calloc(places + 1, sizeof *run->shown);
+    if (!run->shown)
+        return false;
+    for (size_t i = 0; i < places; i++) {
+        size_t before = bytes->size;
+
+        if (!put_bytes(bytes, "\t", 1) || !put_field(bytes, run->paths[i], strlen(run->paths[i])) ||
+            (!run->settings->no_counts && !put_bytes(bytes, ":", 1)))
+            return false;
+        run->shown[i].size = bytes->size - before;
+    }
+    for (size_t i = 0, at = 0; i < places; at += run->shown[i++].size)
+        run->shown[i].data = bytes->bytes + at;
+    return true;
 }
 
 /* All files are known: give each its place. */
@@ -272,7 +294,7 @@ static bool place_files(index_run *run)
             run->files[i].place = (size_t)((const char **)bsearch(&path, paths, places, sizeof *paths, by_path) - paths);
         }
     run->paths = paths;
-    return true;
+    return show_paths(run, places);
 }
 
 /* ---- Write: lines ------------------------------------------------------------------------------------------------ */
@@ -320,22 +342,21 @@ static void unescape(word_bytes *word)
     word->size = size;
 }
 
-static tq_status put_line(const index_run *run, tq_text *text)
+static int put_line(index_run *run, tq_text *text)
 {
-    tq_status status = put_field(text, run->word.bytes, run->word.size);
+    tq_status status = TQ_OK;
+    bool counts = !run->settings->no_counts;
 
+    run->line.size = 0;
+    if (!put_field(&run->line, run->word.bytes, run->word.size))
+        return tq_text_fail(text, "no memory for a word");
+    status = tq_text_put(text, (tq_slice){run->line.bytes, run->line.size});
     for (size_t i = 0; i < run->n_postings && !status; i++) {
-        const char *path = run->paths[run->postings[i].place];
-
-        status = tq_text_put(text, (tq_slice){"\t", 1});
-        if (!status)
-            status = put_field(text, path, strlen(path));
-        if (!status && !run->settings->no_counts)
-            status = tq_text_put(text, (tq_slice){":", 1});
-        if (!status && !run->settings->no_counts)
+        status = tq_text_put(text, run->shown[run->postings[i].place]);
+        if (!status && counts)
             status = tq_text_put_number(text, run->postings[i].count);
     }
-    return status ? status : tq_text_put(text, (tq_slice){"\n", 1});
+    return status || tq_text_put(text, (tq_slice){"\n", 1});
 }
 
 static tq_status put_object(const index_run *run, tq_text *text)
@@ -370,7 +391,7 @@ static int end_word(index_run *run, tq_text *text, bool json)
         return 0;
     unescape(&run->word);
     order_postings(run);
-    if (json ? put_object(run, text) : put_line(run, text))
+    if (json ? put_object(run, text) != TQ_OK : put_line(run, text) != 0)
         return 1;
     run->n_postings = 0;
     return 0;
@@ -442,7 +463,10 @@ static int end(void *user, const tq_stats *stats)
         free(run->files[i].path);
     free(run->files);
     free(run->paths);
+    free(run->shown);
+    free(run->shown_bytes.bytes);
     free(run->word.bytes);
+    free(run->line.bytes);
     free(run->postings);
     free(run);
     return 0;
