@@ -40,6 +40,8 @@ bool tqi_description_copy(tq_job *to, const tq_job *from)
     to->tmpdir = copy(tmpdir && tmpdir[0] ? tmpdir : "/tmp", &failed);
     to->key_name = copy(from->key_name ? from->key_name : "key", &failed);
     to->value_name = copy(from->value_name ? from->value_name : "value", &failed);
+    if (to->reduce_keys && to->order == TQ_ORDER_NONE) /* its rows come by partitions, which depend on the ranks */
+        to->order = TQ_ORDER_KEY;
     return !failed;
 }
 
@@ -61,6 +63,11 @@ void tqi_description_free(tq_job *description)
     free((char *)description->value_name);
 }
 
+static bool has_reducer(const tq_job *job)
+{
+    return job->reduce || job->reduce_groups || job->reduce_keys;
+}
+
 static const char *wrong_values(const tq_job *job)
 {
     if ((unsigned)job->value_type > TQ_BYTES || (unsigned)job->combine > TQ_COMBINE_USER)
@@ -73,22 +80,24 @@ static const char *wrong_values(const tq_job *job)
         return "TQ_SUM, TQ_MIN and TQ_MAX need TQ_I64 values";
     if (job->combine == TQ_COMBINE_USER && !job->combine_fn)
         return "TQ_COMBINE_USER needs a combine_fn";
-    if (job->reduce && job->reduce_groups)
-        return "at most one of reduce and reduce_groups can be set";
-    if ((job->reduce || job->reduce_groups) && job->result_type != TQ_I64 && job->result_type != TQ_BYTES)
+    if ((job->reduce != NULL) + (job->reduce_groups != NULL) + (job->reduce_keys != NULL) > 1)
+        return "at most one of reduce, reduce_groups and reduce_keys can be set";
+    if (has_reducer(job) && job->result_type != TQ_I64 && job->result_type != TQ_BYTES)
         return "result_type must be TQ_I64 or TQ_BYTES";
     return NULL;
 }
 
 static const char *wrong_output(const tq_job *job)
 {
-    tq_value_type result = job->reduce || job->reduce_groups ? job->result_type : job->value_type;
+    tq_value_type result = has_reducer(job) ? job->result_type : job->value_type;
 
     if ((unsigned)job->order > TQ_ORDER_STABLE || (unsigned)job->output > TQ_OUTPUT_FD ||
         (unsigned)job->format > TQ_JSON || (unsigned)job->row_text > TQ_ROW_BYTES)
         return "order, output, format or row_text is none of the known ones";
-    if (job->order == TQ_ORDER_STABLE && (job->combine != TQ_COMBINE_NONE || job->reduce || job->reduce_groups))
+    if (job->order == TQ_ORDER_STABLE && (job->combine != TQ_COMBINE_NONE || has_reducer(job)))
         return "TQ_ORDER_STABLE is for jobs without combiner and reducer";
+    if (job->order == TQ_ORDER_STABLE && job->map_split)
+        return "TQ_ORDER_STABLE needs map or map_chunk: with map_split the input cannot be sampled";
     if (job->order == TQ_ORDER_STABLE && job->dense)
         return "a dense result has no input position for TQ_ORDER_STABLE";
     if (job->unique && (job->order != TQ_ORDER_STABLE || job->limit))
@@ -136,8 +145,8 @@ const char *tqi_description_wrong(const tq_job *job)
 
     if (job->abi != TQ_JOB_ABI)
         return "the job was not initialized with TQ_JOB_INIT, or was compiled for another version of tequio";
-    if (!job->map == !job->map_chunk)
-        return "exactly one of map and map_chunk must be set";
+    if ((job->map != NULL) + (job->map_chunk != NULL) + (job->map_split != NULL) != 1)
+        return "exactly one of map, map_chunk and map_split must be set";
     for (size_t i = 0; i < job->n_inputs; i++)
         if (!job->inputs[i])
             return "inputs, or one of them, is NULL";

@@ -25,6 +25,7 @@
 #include "node/reader.h"
 #include "node/reduce.h"
 #include "node/sorting.h"
+#include "node/split.h"
 #include "node/writing.h"
 #include <pthread.h>
 
@@ -42,7 +43,8 @@ typedef struct tqi_shares {
     uint64_t slab;   /* and of the memory that they are cut from */
     uint64_t worker; /* pages of one worker while it maps */
     uint64_t early;  /* of one worker, to combine at once */
-    uint64_t piece;  /* of input that is read at once */
+    uint64_t piece;  /* of input that is read at once, */
+    uint64_t chunk;  /* and by rank 0 for everybody */
     uint64_t runs;   /* pages on their way to the engine, from which on workers wait */
     uint64_t queue;  /* pages that wait to be sent, from which on no input is read */
     uint64_t store;  /* pages in memory, of the input and of the result each; more are spilled */
@@ -75,6 +77,7 @@ typedef struct tqi_work {
     bool archive_over; /* it was the end of it */
     uint64_t archive_before;    /* where it was */
     uint64_t splits;            /* that end with this work */
+    _Atomic(uint64_t) pulled;   /* bytes of the split that map_split has read; the worker writes it, the engine looks */
     double map_s;               /* how long it took, */
     uint64_t records;           /* and what it emitted */
     tqi_mapper *mapper;         /* flush */
@@ -95,6 +98,7 @@ typedef struct tqi_mapping {
     tqi_archive *waiting;                  /* those that wait for memory */
     uint64_t n_archives;                   /* begun and not over, in all */
     bool asking;                           /* rank 0 may have more */
+    uint64_t bytes;                        /* of pieces that are mapped */
     double piece_s;                        /* how long a piece takes here, about; 0: not known yet */
     bool holds;                            /* what mappers have is kept: their dense numbers are summed first, */
     bool dense_rows;                       /* and rank 0 makes rows of the sums then */
@@ -346,6 +350,9 @@ uint64_t tqi_round_bytes(const tqi_job *job);
 
 /* Divide the budget among this rank's workers and buffers; spec.partitions is known. */
 void tqi_share_memory(tqi_job *job);
+
+/* The largest splits of a job with map_split. */
+uint64_t tqi_most_split_bytes(const tqi_job *job);
 
 /* The rows that one task may sort at once. */
 uint64_t tqi_range_bytes(const tqi_job *job);

@@ -95,7 +95,7 @@ static tq_status read_archive(tqi_work *work)
     return status;
 }
 
-/* What there is to map, perhaps nothing. */
+/* What there is to map, perhaps nothing; of a range of a file, nothing yet if the mapper pulls it. */
 static tq_status read_chunk(tqi_work *work, tqi_reader *reader, tq_record *chunk)
 {
     tqi_job *job = work->job;
@@ -106,7 +106,7 @@ static tq_status read_chunk(tqi_work *work, tqi_reader *reader, tq_record *chunk
         status = look_at_file(work, reader);
     if (!status && work->archive)
         status = read_archive(work);
-    else if (!status && work->file)
+    else if (!status && work->file && !job->spec.map_split)
         status = tqi_reader_chunk(reader, work->file, job->spec.records, work->begin, work->end, chunk, &work->error);
     if (!status && work->chunk)
         *chunk = (tq_record){.data = work->chunk->data,
@@ -119,18 +119,41 @@ static tq_status read_chunk(tqi_work *work, tqi_reader *reader, tq_record *chunk
     return status;
 }
 
+/* chunk: all of the split if it is no range of a file. */
+static void map_split(tqi_work *work, tqi_mapper *mapper, const tq_record *chunk, tqi_place *place)
+{
+    bool whole = work->chunk != NULL;
+    tq_split split = {.emitter = &mapper->emitter,
+                      .place = place,
+                      .reader = &mapper->reader,
+                      .file = whole ? NULL : work->file,
+                      .chunk = *chunk,
+                      .begin = whole ? chunk->offset : work->begin,
+                      .end = whole ? chunk->offset + chunk->size : work->end,
+                      .most = work->job->shares.piece,
+                      .progress = whole ? NULL : &work->pulled};
+
+    if (!whole)
+        split.chunk.file = work->file->path;
+    if (tqi_map_split(&split))
+        work->error = mapper->emitter.error;
+}
+
 static void read_and_map(tqi_work *work, tqi_mapper *mapper)
 {
     tqi_job *job = work->job;
     uint64_t before = mapper->emitter.emitted.records;
+    int worker = mapper->emitter.worker;
     tq_record chunk;
 
     if (read_chunk(work, &mapper->reader, &chunk))
         return;
-    int worker = mapper->emitter.worker;
+    bool pulls = job->spec.map_split && (work->chunk || !work->archive);
     tqi_place *place = tqi_watch_place(&job->watch, worker);
     tqi_place_enter(place, TQI_STAGE_MAP, job->comm->rank, worker);
-    if (chunk.size > 0 && tqi_map_chunk(&mapper->emitter, &chunk, place))
+    if (pulls)
+        map_split(work, mapper, &chunk, place);
+    else if (chunk.size > 0 && tqi_map_chunk(&mapper->emitter, &chunk, place))
         work->error = mapper->emitter.error;
     tqi_place_leave(place);
     work->records = mapper->emitter.emitted.records - before;
@@ -205,7 +228,7 @@ static void count_archive(tqi_job *job, tqi_work *work)
     uint64_t done = work->archive_over ? file->size : position - (position == file->size);
 
     before -= before == file->size;
-    job->counts.phase[TQ_PHASE_MAP].bytes += done - before;
+    job->mapping.bytes += done - before;
     work->splits = splits_before(&job->inputs, file, done) - splits_before(&job->inputs, file, before);
 }
 
@@ -248,7 +271,7 @@ static void done(tqi_job *job, tqi_work *work)
     if (work->archive)
         keep_archive(job, work);
     else
-        map->bytes += work->chunk ? work->chunk->size : work->end - work->begin;
+        mapping->bytes += work->chunk ? work->chunk->size : work->end - work->begin;
     /* The mean of some of the newest pieces. */
     mapping->piece_s = mapping->piece_s > 0 ? 0.75 * mapping->piece_s + 0.25 * work->map_s : work->map_s;
     map->done += work->splits;
@@ -277,6 +300,7 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
                                       .record_bytes = job->spec.record_bytes,
                                       .budget = &job->budget,
                                       .decoders = &job->decoders,
+                                      .chunk = job->shares.chunk,
                                       .as_they_are = asked->decompress == TQ_DECOMPRESS_NONE,
                                       .threaded = tq_executor_workers(job->executor) > 0};
         tq_status status = tqi_feeder_start(&job->inputs, &options, tqi_job_wake, job, &job->feeder, error);
@@ -311,6 +335,7 @@ static void start_piece(tqi_job *job)
 {
     tqi_mapping *mapping = &job->mapping;
     tqi_work *work = tqi_work_new(job, map_piece);
+    bool whole = job->spec.map_split != NULL;
     uint64_t begin, end;
 
     if (!work)
@@ -318,7 +343,7 @@ static void start_piece(tqi_job *job)
     size_t file = tqi_inputs_locate(&job->inputs, mapping->share.first, &begin, &end);
     work->file = &job->inputs.files[file];
     work->begin = begin + mapping->offset;
-    work->end = end_of_piece(work->begin, end, job->shares.piece);
+    work->end = whole ? end : end_of_piece(work->begin, end, job->shares.piece);
     mapping->offset = work->end - begin;
     work->splits = work->end == end;
     if (work->file->whole) { /* what this first piece finds out is how to go on */
@@ -507,6 +532,17 @@ static void count_shuffle(tqi_job *job)
     shuffle->total = shuffle->bytes_total = job->store.bytes + job->exchange.queued;
 }
 
+/* A split that is pulled may take long: what is read of it counts already. */
+static void count_bytes(tqi_job *job)
+{
+    uint64_t bytes = job->mapping.bytes;
+
+    for (int i = 0; i < job->n_works && job->spec.map_split; i++)
+        if (job->works[i]->used)
+            bytes += atomic_load_explicit(&job->works[i]->pulled, memory_order_relaxed);
+    job->counts.phase[TQ_PHASE_MAP].bytes = bytes;
+}
+
 bool tqi_map_step(tqi_job *job, tqi_vote *vote)
 {
     tqi_mapping *mapping = &job->mapping;
@@ -519,6 +555,7 @@ bool tqi_map_step(tqi_job *job, tqi_vote *vote)
                   job->works_used == 0;
     if (mapped && !mapping->holds && !mapping->flushing && !job->error.status)
         moved |= mapping->dense_rows ? start_dense_rows(job) : flush_all(job);
+    count_bytes(job);
     count_shuffle(job);
     /* Tasks that ended while we looked may have delivered runs after we took them. */
     mapped = mapped && (mapping->flushing || mapping->holds) && job->works_used == 0 && !tqi_job_take_runs(job);

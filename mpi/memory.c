@@ -18,8 +18,9 @@ static const uint64_t MOST_WORKER_BYTES = 256 << 20, MOST_EARLY_BYTES = 1 << 20;
 static const uint64_t MOST_RUN_BYTES = 64 << 20, MOST_QUEUED_BYTES = 256 << 20, MOST_RANGE_BYTES = 64 << 20;
 static const uint64_t MOST_ROUTED_BYTES = 64 << 20;
 static const uint64_t ROUND_BYTES = 8 << 20, HOST_ROUND_BYTES = 2 << 20;
+static const uint64_t MOST_SPLIT_BYTES = 32 << 20, MOST_CHUNK_BYTES = 8 << 20;
 enum { SMALLEST_PIECE = 64 << 10, EARLY_PART_OF_INPUT = 16, LEAST_EARLY_BYTES = 32 << 10 };
-enum { BLOCKS_OF_INPUT = 8, SMALL_BLOCK_BYTES = 4 << 10 };
+enum { BLOCKS_OF_INPUT = 8, SMALL_BLOCK_BYTES = 4 << 10, CHUNKS_READ_AHEAD = 16 };
 
 static uint64_t at_most(uint64_t bytes, uint64_t most)
 {
@@ -92,6 +93,27 @@ uint64_t tqi_range_bytes(const tqi_job *job)
     return at_most(memory / 4 / (uint64_t)tqi_work_limit(job) + 1, MOST_RANGE_BYTES);
 }
 
+/* What a mapper makes of a split, it may hold until it knows that it is whole: several times as much, perhaps. */
+uint64_t tqi_most_split_bytes(const tqi_job *job)
+{
+    uint64_t memory = job->budget.limit ? job->budget.limit : UINT64_MAX / 2;
+    uint64_t workers = (uint64_t)tq_executor_workers(job->executor);
+
+    return at_most(memory / 32 / (workers ? workers : 1), MOST_SPLIT_BYTES);
+}
+
+/* A chunk is a split; some are read ahead. */
+static uint64_t chunk_bytes(const tqi_job *job, uint64_t memory)
+{
+    uint64_t asked = job->description.split_bytes, chunk = at_most(memory / 16 / CHUNKS_READ_AHEAD, MOST_CHUNK_BYTES);
+
+    if (!job->spec.map_split)
+        return TQI_PIECE_BYTES;
+    chunk = chunk < TQI_PIECE_BYTES ? TQI_PIECE_BYTES : chunk;
+    asked = asked && asked < SMALLEST_PIECE ? SMALLEST_PIECE : asked;
+    return asked && asked < chunk ? asked : chunk;
+}
+
 void tqi_share_memory(tqi_job *job)
 {
     uint64_t limit = job->budget.limit ? job->budget.limit - tqi_own_bytes(job) : 0;
@@ -112,6 +134,7 @@ void tqi_share_memory(tqi_job *job)
     shares->piece = at_most(memory / 16 / workers & ~(uint64_t)(SMALLEST_PIECE - 1), TQI_PIECE_BYTES);
     if (shares->piece < SMALLEST_PIECE)
         shares->piece = SMALLEST_PIECE;
+    shares->chunk = chunk_bytes(job, memory);
     job->decoders.limit = job->budget.limit / 8;
     shares->runs = at_most(memory / 16, MOST_RUN_BYTES);
     shares->queue = at_most(memory / 16, MOST_QUEUED_BYTES);

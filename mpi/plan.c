@@ -10,6 +10,12 @@
  * input needs few; how much a stream holds is not known. */
 enum { MANY_PARTITIONS = 512, STREAM_PARTITIONS = 256, FEWEST_PER_RANK = 4, MOST_PARTITIONS = 16384 };
 static const uint64_t BYTES_PER_PARTITION = 64 << 20, SMALL_BYTES_PER_PARTITION = 256 << 10;
+/* A call of a reducer that pulls its keys is worth beginning for so much; what does not fit takes several. */
+static const uint64_t BYTES_PER_CALL = 8 << 20;
+enum { STREAM_CALLS = 32 };
+/* Of a job that maps whole splits: so many a worker, so that the last ones are short beside the whole. */
+enum { WHOLE_SPLITS_PER_WORKER = 4, SPLIT_ALIGNMENT = 4096 };
+static const uint64_t LEAST_WHOLE_SPLIT = 1 << 20;
 
 /* What must be the same on all ranks, travelling as it is, with the packed inputs behind it. */
 typedef struct plan_header {
@@ -28,24 +34,36 @@ static uint64_t fingerprint(const tq_job *job)
                         job->output,         job->format,      job->raw_text,    job->map_chunk != NULL,
                         job->decompress,     job->record_bytes, job->unique,     job->row_text,
                         job->feed != NULL,   job->reduce_groups != NULL, job->n_counters, job->dense,
-                        job->dense_rows != NULL};
+                        job->dense_rows != NULL, job->map_split != NULL, job->reduce_keys != NULL};
 
     return tqi_hash_long(parts, sizeof parts);
 }
 
-static uint64_t parts_per_rank(const tqi_inputs *inputs, uint64_t ranks)
+static uint64_t parts_per_rank(const tqi_inputs *inputs, uint64_t ranks, bool pulls)
 {
     uint64_t text = tqi_inputs_text(inputs);
     uint64_t wanted = text / BYTES_PER_PARTITION, small = text / SMALL_BYTES_PER_PARTITION;
 
     if (wanted < MANY_PARTITIONS)
         wanted = small > MANY_PARTITIONS ? MANY_PARTITIONS : small;
-    if (inputs->streams && wanted < STREAM_PARTITIONS)
-        wanted = STREAM_PARTITIONS;
+    if (pulls)
+        wanted = text / BYTES_PER_CALL;
+    uint64_t of_streams = pulls ? STREAM_CALLS : STREAM_PARTITIONS;
+    if (inputs->streams && wanted < of_streams)
+        wanted = of_streams;
     if (wanted > MOST_PARTITIONS)
         wanted = MOST_PARTITIONS;
     uint64_t each = (wanted + ranks - 1) / ranks;
     return each < FEWEST_PER_RANK ? FEWEST_PER_RANK : each;
+}
+
+static uint64_t whole_split_bytes(const tqi_job *job, uint64_t workers)
+{
+    uint64_t split = job->inputs.bytes / workers / WHOLE_SPLITS_PER_WORKER, most = tqi_most_split_bytes(job);
+
+    split = split < most ? split : most;
+    split = split > LEAST_WHOLE_SPLIT ? split : LEAST_WHOLE_SPLIT;
+    return split & ~(uint64_t)(SPLIT_ALIGNMENT - 1);
 }
 
 static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t *size, tq_error *error)
@@ -63,7 +81,10 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
     if (asked->records == TQ_FIXED_RECORDS &&
         tqi_inputs_check_whole(&job->inputs, asked->record_bytes, decodes, error))
         return error->status;
-    tqi_inputs_split(&job->inputs, asked->split_bytes, workers);
+    uint64_t split_bytes = asked->split_bytes;
+    if (!split_bytes && asked->map_split)
+        split_bytes = whole_split_bytes(job, workers);
+    tqi_inputs_split(&job->inputs, split_bytes, workers);
     if (asked->decompress == TQ_DECOMPRESS_AUTO)
         status = tqi_inputs_look(&job->inputs, error);
     if (status)
@@ -71,7 +92,8 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
     status = tqi_inputs_pack(&job->inputs, &packed, &packed_size);
     if (status)
         return tqi_fail_memory(error, job->inputs.n * sizeof(tqi_file), "the list of files");
-    plan_header header = {fingerprint(asked), parts_per_rank(&job->inputs, (uint64_t)job->comm->size),
+    plan_header header = {fingerprint(asked),
+                          parts_per_rank(&job->inputs, (uint64_t)job->comm->size, asked->reduce_keys != NULL),
                           tqi_round_bytes(job), workers, tqi_range_bytes(job)};
     *size = sizeof header + packed_size;
     *bytes = malloc(*size);

@@ -57,6 +57,7 @@ struct tq_emitter {
     void *owner;
     const atomic_bool *stop; /* set by the engine when the job is ending early */
     int worker;
+    size_t reserved;                               /* of the budget, by the mapper for itself */
     uint64_t merged_early;                         /* in front or table */
     tq_account emitted, flushed;                   /* flushed: complete once the emitter is finished */
     int64_t *dense; /* spec->dense numbers, of who made the emitter; NULL: the job has none */

@@ -96,7 +96,7 @@ static tq_status open_current(tqi_feeder *feeder, tq_error *error)
                                     .record_bytes = options->record_bytes,
                                     .path = path,
                                     .file = feeder->file,
-                                    .piece = TQI_PIECE_BYTES,
+                                    .piece = options->chunk ? options->chunk : TQI_PIECE_BYTES,
                                     .read = tqi_expander_read,
                                     .owner = &feeder->expander};
     return TQ_OK;

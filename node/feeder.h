@@ -15,6 +15,7 @@ typedef struct tqi_feeder_options {
     tq_records records;
     uint64_t record_bytes;         /* TQ_FIXED_RECORDS */
     tqi_budget *budget, *decoders; /* see node/expander.h */
+    size_t chunk;                  /* bytes of one, if no record is longer; 0 = as a piece of a file */
     bool as_they_are;              /* compressed inputs are not decoded */
     bool threaded;
 } tqi_feeder_options;

@@ -3,10 +3,10 @@
 #include "common/error.h"
 #include "common/fault.h"
 #include "node/compact.h"
+#include <stdio.h>
 #include <string.h>
 
-/* Where a failure of the mapper, or of what it emitted, belongs: the record that it had. */
-static tq_status locate(tq_emitter *emitter, const tq_record *record, int code)
+tq_status tqi_map_blame(tq_emitter *emitter, const tq_record *record, int code)
 {
     tq_error said = emitter->error;
 
@@ -23,6 +23,33 @@ static tq_status locate(tq_emitter *emitter, const tq_record *record, int code)
     return emitter->status;
 }
 
+bool tq_emitter_stopping(const tq_emitter *emitter)
+{
+    return tqi_emitter_stopped(emitter);
+}
+
+tq_status tq_emitter_reserve(tq_emitter *emitter, size_t bytes)
+{
+    char message[128];
+
+    if (emitter->status)
+        return emitter->status;
+    if (tqi_budget_take(emitter->spec->budget, bytes)) {
+        emitter->reserved += bytes;
+        return TQ_OK;
+    }
+    snprintf(message, sizeof message, "no memory for %zu bytes more of the mapper's own, which has %zu (see --memory)",
+             bytes, emitter->reserved);
+    return tqi_emitter_fail(emitter, TQ_E_MEMORY, message);
+}
+
+void tq_emitter_give_back(tq_emitter *emitter, size_t bytes)
+{
+    bytes = bytes < emitter->reserved ? bytes : emitter->reserved;
+    emitter->reserved -= bytes;
+    tqi_budget_give(emitter->spec->budget, bytes);
+}
+
 static tq_status call(tq_emitter *emitter, tq_map_fn map, const tq_record *record, tqi_place *place)
 {
     tqi_place_set_offset(place, record->offset);
@@ -31,7 +58,7 @@ static tq_status call(tq_emitter *emitter, tq_map_fn map, const tq_record *recor
     int code = tqi_fault("fail-map", emitter->spec->rank) ? 42 : map(record, emitter, emitter->spec->user);
 
     if (code || emitter->status)
-        return locate(emitter, record, code);
+        return tqi_map_blame(emitter, record, code);
     emitter->reason[0] = '\0'; /* said, and thought better of */
     return TQ_OK;
 }
@@ -110,8 +137,9 @@ tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk, tqi_place *
     else
         status = map_words(emitter, chunk, place);
     tq_status ended = tqi_emitter_end(emitter);
+    tq_emitter_give_back(emitter, emitter->reserved);
     tqi_place_set_file(place, NULL);
-    return status || !ended ? status : locate(emitter, chunk, 0);
+    return status || !ended ? status : tqi_map_blame(emitter, chunk, 0);
 }
 
 tq_status tqi_map_dense(tq_emitter *emitter, const int64_t *dense)

@@ -11,6 +11,10 @@
  * is described in emitter->error. place, the worker's, follows the records. */
 tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk, tqi_place *place);
 
+/* Describe in emitter->error what the mapper failed with, or what it emitted: code is what it returned, record what it
+ * had. */
+tq_status tqi_map_blame(tq_emitter *emitter, const tq_record *record, int code);
+
 /* Let the job's function emit rows of its dense result. */
 tq_status tqi_map_dense(tq_emitter *emitter, const int64_t *dense);
 

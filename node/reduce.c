@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_ENTRIES = 4096, FEWEST_ENTRIES = 64, MOST_HALVINGS = 24 };
+enum { FIRST_ENTRIES = 4096, FEWEST_ENTRIES = 64, MOST_HALVINGS = 24, AHEAD = 8 };
 
 tq_status tqi_reducer_init(tqi_reducer *reducer, const tqi_spec *spec, uint64_t table_bytes, tqi_deliver_fn deliver,
                            void *owner)
@@ -76,6 +76,7 @@ struct tq_values {
 struct tq_rows_out {
     const tqi_spec *spec;
     tqi_rows *rows;
+    size_t first; /* of rows: what this call of the reducer has written begins there */
     const tqi_value_shape *shape;
     uint64_t *counts;
     tq_status status;
@@ -99,8 +100,15 @@ bool tq_values_next(tq_values *values, tq_slice *value)
 {
     if (values->next == values->n)
         return false;
+    if (values->next + AHEAD < values->n && values->shape->type != TQ_I64)
+        __builtin_prefetch((const void *)(uintptr_t)values->entries[values->next + AHEAD].value);
     *value = tqi_entry_value(values->shape, &values->entries[values->next++]);
     return true;
+}
+
+bool tq_rows_stopping(const tq_rows_out *out)
+{
+    return out->spec->stop && atomic_load_explicit(out->spec->stop, memory_order_relaxed);
 }
 
 static tq_status write_row(tq_rows_out *out, int type, tq_slice key, int64_t number, tq_slice value)
@@ -113,7 +121,7 @@ static tq_status write_row(tq_rows_out *out, int type, tq_slice key, int64_t num
     } else if (key.size > TQI_KEY_MAX || value.size > TQI_KEY_MAX) {
         snprintf(out->reason, sizeof out->reason, "the reducer wrote a key or value of more than 1 GiB");
         out->status = TQ_E_USER;
-    } else if (out->spec->stop && atomic_load_explicit(out->spec->stop, memory_order_relaxed)) {
+    } else if (tq_rows_stopping(out)) {
         out->status = TQ_E_CANCELLED; /* the reducer may write without end */
     } else {
         out->status = tqi_rows_append(out->rows, out->shape, key, number, value);
@@ -166,6 +174,11 @@ tq_status tq_reduce_count(tq_rows_out *out, size_t index, int64_t n)
 tq_slice tq_rows_side(const tq_rows_out *out)
 {
     return out->spec->side;
+}
+
+void tq_rows_forget(tq_rows_out *out)
+{
+    out->rows->n = out->first;
 }
 
 static tq_status describe_reducer(const tq_rows_out *out, int code, tq_slice key, tq_error *error)
@@ -252,16 +265,65 @@ static tq_status call_reducer(tqi_reducer *reducer, const tqi_entry *groups, siz
 
         n = end_of_group(groups, first, n_entries) - first;
         tq_values values = {&spec->shape, &groups[first], n, 0};
-        if (spec->stop && atomic_load_explicit(spec->stop, memory_order_relaxed))
+        if (tq_rows_stopping(&out))
             return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
         if (reducer->place)
             tqi_place_set_key(reducer->place, key);
+        out.first = rows->n;
         int code = tqi_fault("fail-reduce", spec->rank) ? 43 : spec->reduce(key, &values, &out, spec->user);
         if (code || out.status)
             return describe_reducer(&out, code, key, error);
         out.reason[0] = '\0'; /* said, and thought better of */
     }
     return TQ_OK;
+}
+
+/* ---- The job's reducer, if it pulls ---- */
+
+struct tq_keys {
+    const tqi_reducer *reducer;
+    const tq_rows_out *out;
+    const tqi_entry *entries; /* by key and value */
+    size_t n, next;
+    tq_slice key; /* the newest that was given */
+    tq_values values;
+};
+
+bool tq_keys_next(tq_keys *keys, tq_slice *key, tq_values **values)
+{
+    size_t first = keys->next, n = 1;
+
+    if (first == keys->n || tq_rows_stopping(keys->out))
+        return false;
+    while (first + n < keys->n && same_key(&keys->entries[first], &keys->entries[first + n]))
+        n++;
+    keys->next += n;
+    keys->key = tqi_entry_key(&keys->entries[first]);
+    keys->values = (tq_values){&keys->reducer->spec->shape, &keys->entries[first], n, 0};
+    if (keys->reducer->place)
+        tqi_place_set_key(keys->reducer->place, keys->key);
+    *key = keys->key;
+    *values = &keys->values;
+    return true;
+}
+
+void tq_keys_rewind(tq_keys *keys)
+{
+    keys->next = 0;
+}
+
+/* n_entries > 0, by key and value. */
+static tq_status call_pulling_reducer(tqi_reducer *reducer, const tqi_entry *entries, size_t n_entries,
+                                      tqi_rows *rows, tq_error *error)
+{
+    const tqi_spec *spec = reducer->spec;
+    tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape, .counts = reducer->counts};
+    tq_keys keys = {.reducer = reducer, .out = &out, .entries = entries, .n = n_entries};
+    int code = tqi_fault("fail-reduce", spec->rank) ? 43 : spec->reduce_keys(&keys, &out, spec->user);
+
+    if (tq_rows_stopping(&out))
+        return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
+    return code || out.status ? describe_reducer(&out, code, keys.key, error) : TQ_OK;
 }
 
 /* ---- Handing on ---- */
@@ -330,8 +392,10 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
 {
     const tqi_spec *spec = reducer->spec;
     tqi_table *table = &reducer->table;
-    bool sorts = tqi_spec_has_reducer(spec) || spec->order == TQ_ORDER_NONE;
-    tqi_entry *entries = sorts ? tqi_table_sorted(table) : table->entries;
+    bool by_hash = spec->reduce || spec->reduce_groups || (!spec->reduce_keys && spec->order == TQ_ORDER_NONE);
+    tqi_entry *entries = by_hash             ? tqi_table_sorted(table)
+                         : spec->reduce_keys ? tqi_table_sorted_by_key(table)
+                                             : table->entries;
     tqi_rows rows;
     size_t sent;
 
@@ -341,7 +405,11 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
         return send_entries(reducer, part, entries, table->n, account, error);
     count_entries(spec, &spec->shape, entries, table->n, &account->reduced);
     tqi_rows_init(&rows, spec->budget);
-    tq_status status = call_reducer(reducer, entries, table->n, &rows, error);
+    tq_status status = TQ_OK;
+    if (!spec->reduce_keys)
+        status = call_reducer(reducer, entries, table->n, &rows, error);
+    else if (table->n > 0)
+        status = call_pulling_reducer(reducer, entries, table->n, &rows, error);
     if (!status)
         status = send_rows(reducer, part, rows.entries, rows.n, &sent, &account->rows, error);
     tqi_rows_free(&rows);

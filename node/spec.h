@@ -14,11 +14,13 @@ typedef struct tqi_spec {
     uint64_t record_bytes; /* TQ_FIXED_RECORDS */
     tq_map_fn map;
     tq_map_fn map_chunk;
+    tq_map_split_fn map_split;
     tqi_value_shape shape; /* of what is emitted */
     tq_combine combine;
     tq_combine_fn combine_fn;
-    tq_reduce_fn reduce; /* at most one of the two */
+    tq_reduce_fn reduce; /* at most one of the three */
     tq_reduce_groups_fn reduce_groups;
+    tq_reduce_keys_fn reduce_keys;
     tqi_value_shape result_shape; /* of the rows */
     size_t dense; /* numbers of the dense result */
     tq_dense_fn dense_rows;
@@ -43,7 +45,7 @@ typedef struct tqi_spec {
 
 static inline bool tqi_spec_has_reducer(const tqi_spec *spec)
 {
-    return spec->reduce || spec->reduce_groups;
+    return spec->reduce || spec->reduce_groups || spec->reduce_keys;
 }
 
 #endif

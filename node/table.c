@@ -1,5 +1,6 @@
 #include "node/table.h"
 
+#include "node/group.h"
 #include "node/rows.h"
 #include <stdlib.h>
 #include <string.h>
@@ -282,24 +283,41 @@ static void read_index(tqi_table *table)
     }
 }
 
-tqi_entry *tqi_table_sorted(tqi_table *table)
+static bool make_room_to_sort(tqi_table *table)
 {
     tqi_budget *budget = table->spec->budget;
 
+    if (table->sorted && table->sorted_capacity >= table->n)
+        return true;
+    tqi_budget_free(budget, table->sorted, table->sorted_capacity * sizeof *table->sorted);
+    /* There is some memory even for no entries: NULL says that there is none. */
+    table->sorted_capacity = table->n + table->n / 4 + 1;
+    table->sorted = tqi_budget_force(budget, table->sorted_capacity * sizeof *table->sorted);
+    if (!table->sorted)
+        table->sorted_capacity = 0;
+    return table->sorted != NULL;
+}
+
+tqi_entry *tqi_table_sorted(tqi_table *table)
+{
     if (!table->index) {
         tqi_entries_sort(table->entries, table->n, TQ_ORDER_NONE, &table->spec->shape);
         return table->entries;
     }
-    /* There is some memory even for no entries: NULL says that there is none. */
-    if (!table->sorted || table->sorted_capacity < table->n) {
-        tqi_budget_free(budget, table->sorted, table->sorted_capacity * sizeof *table->sorted);
-        table->sorted_capacity = table->n + table->n / 4 + 1;
-        table->sorted = tqi_budget_force(budget, table->sorted_capacity * sizeof *table->sorted);
-        if (!table->sorted) {
-            table->sorted_capacity = 0;
-            return NULL;
-        }
-    }
+    if (!make_room_to_sort(table))
+        return NULL;
     read_index(table);
     return table->sorted;
+}
+
+tqi_entry *tqi_table_sorted_by_key(tqi_table *table)
+{
+    const tqi_spec *spec = table->spec;
+
+    /* With an index no key has two entries. */
+    if (!table->index && make_room_to_sort(table) &&
+        !tqi_group_entries(table->entries, table->n, &spec->shape, spec->budget, table->sorted))
+        return table->sorted;
+    tqi_entries_sort(table->entries, table->n, TQ_ORDER_KEY, &spec->shape);
+    return table->entries;
 }

@@ -134,4 +134,7 @@ size_t tqi_table_add_batch(tqi_table *table, const tqi_record *records, size_t n
  * value. Valid until the table is used again. NULL: no memory. */
 tqi_entry *tqi_table_sorted(tqi_table *table);
 
+/* The same by key and then by value; the table is of no use then before it is cleared. */
+tqi_entry *tqi_table_sorted_by_key(tqi_table *table);
+
 #endif

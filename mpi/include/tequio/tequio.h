@@ -100,7 +100,7 @@ typedef struct tq_phase_progress {
 #define TQ_STILL_FILE 256
 
 /* Where a worker stands in the job's own code that has not moved for the longest time: it has had one record (a piece,
- * for map_chunk), or one key to reduce, all the while. Not known of a rank without worker threads. */
+ * for map_chunk and map_split), or one key to reduce, all the while. Not known of a rank without worker threads. */
 typedef struct tq_still {
     double seconds;
     int rank;                 /* -1: no worker is in the job's own code */
@@ -154,7 +154,8 @@ typedef struct tq_job {
     tq_records records;
     uint64_t record_bytes; /* TQ_FIXED_RECORDS: 1 to 1 GiB */
     tq_map_fn map;       /* one record a call; or */
-    tq_map_fn map_chunk; /* many whole records a call, with their delimiters. Exactly one of the two is set. */
+    tq_map_fn map_chunk; /* many whole records a call, with their delimiters; or */
+    tq_map_split_fn map_split; /* a whole split, which it pulls. Exactly one of the three is set. */
 
     /* Side data: bytes that rank 0 has, and every mapper and reducer gets (tq_emitter_side, tq_rows_side): a dictionary, say,
      * or what an earlier job found. They are broadcast once, before the map phase; what other ranks give here is not looked
@@ -174,7 +175,8 @@ typedef struct tq_job {
     tq_combine combine;
     tq_combine_fn combine_fn; /* TQ_COMBINE_USER */
     tq_reduce_fn reduce;      /* one key a call; may be NULL. Or */
-    tq_reduce_groups_fn reduce_groups; /* many keys a call. At most one of the two is set. */
+    tq_reduce_groups_fn reduce_groups; /* many keys a call; or */
+    tq_reduce_keys_fn reduce_keys; /* many keys, which it pulls. At most one of the three is set. */
     tq_value_type result_type; /* TQ_I64 or TQ_BYTES: what the reducer writes. Not looked at without one. */
 
     /* Numbers of the job's own, that its mappers and reducers add to: tq_emit_count, tq_reduce_count. n_counters names, at

@@ -26,15 +26,15 @@ typedef enum tq_decompress {
     TQ_DECOMPRESS_AUTO, /* they are decoded: records, and the offsets of records, are those of the text. A file that is damaged,
                          * or ends too early, is an error at a byte of the compressed file. So is a text that begins like a
                          * compressed file by chance. */
-    TQ_DECOMPRESS_NONE  /* they are read as they are */
+    TQ_DECOMPRESS_NONE /* they are read as they are */
 } tq_decompress;
 
 /* A record (for map) or a row of whole records (for map_chunk). Valid during the call. */
 typedef struct tq_record {
     const char *data;
     size_t size;
-    const char *file; /* the path as it was found; "-" for the standard input */
-    uint64_t offset;  /* of data in file; if that is compressed, in what it holds */
+    const char *file;   /* the path as it was found; "-" for the standard input */
+    uint64_t offset;    /* of data in file; if that is compressed, in what it holds */
     size_t file_number; /* of file: 0 for the first of the input, whose order is that of inputs, folders by name */
     size_t files;       /* in the whole input */
 } tq_record;
@@ -94,9 +94,47 @@ typedef int (*tq_dense_fn)(const int64_t *dense, size_t n, tq_emitter *emitter, 
 TQ_API int tq_emitter_rank(const tq_emitter *emitter);
 TQ_API int tq_emitter_worker(const tq_emitter *emitter);
 
+/* Whether the job is ending early: a mapper that waits for something else than its input (another process, say) looks some
+ * times a second, and returns when it is so. */
+TQ_API bool tq_emitter_stopping(const tq_emitter *emitter);
+
+/* Count bytes of memory that the mapper is about to allocate for itself against the job's budget, and take them off again.
+ * What is still counted when the mapper returns is taken off then. TQ_E_MEMORY: the budget has not so much left, and the
+ * job ends. */
+TQ_API tq_status tq_emitter_reserve(tq_emitter *emitter, size_t bytes);
+TQ_API void tq_emitter_give_back(tq_emitter *emitter, size_t bytes);
+
 /* Cut text into words: the longest runs of bytes other than the six ASCII white-space bytes. Fills words with at most
  * capacity words, moves *text behind the last of them, and returns how many; 0 when the text holds no more. */
 TQ_API size_t tq_next_words(tq_slice *text, tq_slice *words, size_t capacity);
+
+/* ---- Job: a mapper that pulls ------------------------------------------------------------------------------------ */
+
+/* A split of the input: what one worker of one rank maps in one go. */
+typedef struct tq_split tq_split;
+
+/* A mapper for whole splits, which pulls what it wants to read: for one that has something to begin before many records
+ * and to end after them, such as a process that it feeds. Called for each split in which a record begins, by this rank's
+ * workers, several at a time on different splits. It need not read to the end. Returns like a tq_map_fn. Splits of such a
+ * job are larger: of 1 to 32 MiB, as the input and the memory allow, unless split_bytes says otherwise. Everything that is
+ * said of mappers and emitters holds for it. */
+typedef int (*tq_map_split_fn)(tq_split *split, tq_emitter *emitter, void *user);
+
+/* The next piece of the split: a row of whole records with their delimiters, up to 1 MiB or one record that is longer; of
+ * a stream, or a file that only rank 0 sees, all of the split at once. The last record of a file may lack its delimiter.
+ * piece is valid until the next call of this function or of tq_split_rewind. TQ_OK with piece->size = 0: that was all.
+ * After any other answer the mapper should return: the input cannot be read, or the job is ending. */
+TQ_API tq_status tq_split_next(tq_split *split, tq_record *piece);
+
+/* Begin again with the first piece. What was emitted stays emitted. */
+TQ_API void tq_split_rewind(tq_split *split);
+
+/* Where it lies: the records that begin in the bytes [begin, end) of file are the split's. */
+typedef struct tq_split_place {
+    const char *file; /* as in tq_record */
+    uint64_t begin, end;
+} tq_split_place;
+TQ_API tq_split_place tq_split_where(const tq_split *split);
 
 /* ---- Job: values, combining, reducing ---------------------------------------------------------------------------- */
 
@@ -148,6 +186,29 @@ TQ_API int tq_reduce_fail(tq_rows_out *out, const char *format, ...) TQ_PRINTF(2
 TQ_API tq_status tq_reduce_count(tq_rows_out *out, size_t index, int64_t n); /* as tq_emit_count */
 TQ_API tq_slice tq_rows_side(const tq_rows_out *out);                        /* as tq_emitter_side */
 
+/* As tq_emitter_stopping. */
+TQ_API bool tq_rows_stopping(const tq_rows_out *out);
+
+/* Forget all rows that this call of the reducer has written. */
+TQ_API void tq_rows_forget(tq_rows_out *out);
+
+/* Keys, in ascending order of their bytes. */
+typedef struct tq_keys tq_keys;
+
+/* A reducer that pulls its keys, for one that has something to begin before many keys and to end after them. Called for
+ * each partition that has keys, by several workers at a time; where the values of a partition do not all fit the memory,
+ * several times, each time for some of its keys. All values of a key are in one call. It need not read to the end, and
+ * returns like a tq_reduce_fn. A job with such a reducer has fewer partitions, of about 8 MiB of the input, and
+ * TQ_ORDER_NONE is TQ_ORDER_KEY. Which keys share a partition depends on the number of ranks and on the memory, so what is
+ * written for a key should not depend on other keys. */
+typedef int (*tq_reduce_keys_fn)(tq_keys *keys, tq_rows_out *out, void *user);
+
+/* The next key and its values, which are valid until the next call. False: that was all, or the job is ending. */
+TQ_API bool tq_keys_next(tq_keys *keys, tq_slice *key, tq_values **values);
+
+/* Begin again with the first key. The rows stay: see tq_rows_forget. */
+TQ_API void tq_keys_rewind(tq_keys *keys);
+
 /* ---- Job: order and format of the rows --------------------------------------------------------------------------- */
 
 /* The order of the result, the same for any number of ranks, threads and splits. Rows that are equal in what an order
@@ -157,7 +218,8 @@ typedef enum tq_order {
     TQ_ORDER_VALUE_DESC, /* by the value, descending (TQ_I64 results only) */
     TQ_ORDER_NONE,       /* whichever is cheapest: by a fixed hash of the key */
     TQ_ORDER_STABLE      /* by the key's bytes, ascending, and rows of one key in the order in which they were emitted: by the
-                          * place in the input of the record that the mapper had. For jobs without combiner and reducer.
+                          * place in the input of the record that the mapper had. For jobs without combiner and reducer,
+                          * whose mapper is map or map_chunk.
                           * Rows are sorted once, in the ranges of keys that they were mapped to. Where those lie is learned
                           * from a sample before, so the mapper may be called for a record more than once. */
 } tq_order;
@@ -218,8 +280,8 @@ typedef enum tq_compression {
 typedef struct tq_place {
     const char *phase; /* "map", "reduce" or "write" */
     int rank, worker;
-    const char *file;   /* map: of the record that the mapper has (of the piece, for map_chunk), NULL between two; */
-    uint64_t offset;    /* and where that begins in file, as in tq_record */
+    const char *file; /* map: of the record that the mapper has (map_chunk, map_split: the piece), NULL between two; */
+    uint64_t offset;  /* and where that begins in file, as in tq_record */
     uint32_t partition; /* reduce */
     tq_slice key;       /* reduce, write: that of the call; size 0: none yet, or an empty one */
 } tq_place;
