@@ -81,6 +81,13 @@ static int on_snapshot(const tq_progress *progress, tq_phase phase, void *user)
     return cli_signals_caught();
 }
 
+static void say_for_job(const char *line, size_t size, void *user)
+{
+    run *r = user;
+    if (!r->options->quiet)
+        cli_progress_print(r->progress, line, size);
+}
+
 /* What the command is asked for: a plug-in has no say in that. */
 static void fill_in(run *r, tq_job *job)
 {
@@ -332,7 +339,7 @@ static tq_status prepare(run *r, tq_error *error)
 
 int cli_run(const cli_options *options)
 {
-    run r = {.context = {.settings = options->settings},
+    run r = {.context = {.settings = options->settings, .say = say_for_job, .say_user = &r},
              .options = options,
              .rank = cli_world_rank(),
              .launched = cli_link_exists() && cli_world_is_launched()};

@@ -11,6 +11,10 @@
 /* What the mapper, combiner and reducer of a built-in job get as their user pointer. */
 typedef struct jobs_context {
     const void *settings; /* the struct that the job's option rows filled, NULL if it has none */
+
+    /* Show a line to the user while the job runs, unless that is not wanted. Any thread. NULL: nobody listens. */
+    void (*say)(const char *line, size_t size, void *user);
+    void *say_user;
 } jobs_context;
 
 typedef struct jobs_entry {
@@ -51,6 +55,7 @@ typedef struct jobs_run_settings {
     option_list set;
 } jobs_run_settings;
 
-extern const jobs_entry jobs_wordcount, jobs_grep, jobs_sort, jobs_index, jobs_top, jobs_distinct, jobs_histogram, jobs_run;
+extern const jobs_entry jobs_wordcount, jobs_grep, jobs_sort, jobs_index, jobs_top, jobs_distinct, jobs_histogram,
+    jobs_stream, jobs_run;
 
 #endif

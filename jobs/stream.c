@@ -1,0 +1,501 @@
+/* stream: mappers, combiners and reducers that are commands. They read lines and write lines, a key in front of the first
+ * TAB and a value behind it, as Hadoop Streaming has it. A command runs once for each split of the input, or for some keys,
+ * so a failed one can run again: on the same bytes, and with nothing kept of what it wrote. Where no try is left over that
+ * could come again, and no combiner waits for all of it, what a mapper writes is emitted as it comes. */
+#include "jobs/child.h"
+#include "jobs/jobs.h"
+#include "jobs/lines.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FEED_BYTES = 256 << 10 }; /* handed to a child at a time */
+enum {
+    MOST_COMPLAINTS = 100,
+    TAIL_LINES = 3,
+    TAIL_BYTES = 90
+}; /* of its standard error: passed on; kept for the error */
+enum { WHERE_BYTES = 256, SHOWN_COMMAND = 80 };
+
+typedef struct stream_settings {
+    const char *map, *combine, *reduce;
+    int64_t retries;
+} stream_settings;
+
+static const option_row rows[] = {
+    {.name = "map",
+     .argument = "CMD",
+     .type = OPTION_STRING,
+     .offset = offsetof(stream_settings, map),
+     .help = "reads lines, writes lines of key TAB value"},
+    {.name = "combine",
+     .argument = "CMD",
+     .type = OPTION_STRING,
+     .offset = offsetof(stream_settings, combine),
+     .help = "merges early: key TAB value, sorted, to the same"},
+    {.name = "reduce",
+     .argument = "CMD",
+     .type = OPTION_STRING,
+     .offset = offsetof(stream_settings, reduce),
+     .help = "reads key TAB value, sorted by key; writes rows"},
+    {.name = "retries",
+     .argument = "N",
+     .type = OPTION_COUNT,
+     .offset = offsetof(stream_settings, retries),
+     .preset = "0",
+     .help = "run a command that failed so often again",
+     .least = 0,
+     .most = 1000},
+};
+
+/* One command with what it works on. It stands on the stack of the worker that runs it. */
+typedef struct step {
+    const jobs_context *context;
+    const char *role; /* "map", "combine", "reduce" */
+    const char *command;
+    tq_place place;          /* of the worker */
+    tq_split_place split;    /* map, combine */
+    char where[WHERE_BYTES]; /* for messages: "notes.txt at byte 4096", "partition 3" */
+    int64_t tries;           /* so far */
+
+    unsigned complaints; /* of this try */
+    char tail[TAIL_LINES][TAIL_BYTES];
+} step;
+
+static const stream_settings *settings_of(const step *s)
+{
+    return s->context->settings;
+}
+
+/* ---- Messages ---------------------------------------------------------------------------------------------------- */
+
+static TQ_PRINTF(2, 3) void say(const step *s, const char *format, ...)
+{
+    char line[2048];
+    if (s->context->say == NULL)
+        return;
+    int used = snprintf(line, sizeof line, "tequio: rank %d: %s: %s: ", s->place.rank, s->role, s->where);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line + used, sizeof line - (size_t)used, format, arguments);
+    va_end(arguments);
+    s->context->say(line, strlen(line), s->context->say_user);
+}
+
+static void complain(void *user, const char *line, size_t size)
+{
+    step *s = user;
+    snprintf(s->tail[s->complaints % TAIL_LINES], TAIL_BYTES, "%.*s", (int)size, line);
+    if (++s->complaints <= MOST_COMPLAINTS)
+        say(s, "%.*s", (int)size, line);
+    else if (s->complaints == MOST_COMPLAINTS + 1)
+        say(s, "(what else it writes to its standard error is left out)");
+}
+
+/* The last words of a try: "; it said: a | b | c". */
+static void put_tail(const step *s, char *text, size_t size)
+{
+    unsigned n = s->complaints < TAIL_LINES ? s->complaints : TAIL_LINES, first = s->complaints - n;
+    char *at = text, *end = text + size - 1;
+    for (unsigned i = first; i < s->complaints; i++) {
+        at = stpncpy(at, i == first ? "; it said: " : " | ", (size_t)(end - at));
+        at = stpncpy(at, s->tail[i % TAIL_LINES], (size_t)(end - at));
+    }
+    *at = '\0';
+}
+
+/* "--map 'python3 map.py' exited with 3 (try 2 of 2) on bytes 0 to 4096; it said: ..." */
+static void describe_failure(const step *s, const child_outcome *outcome, char *text, size_t size)
+{
+    char how[128], tries[48] = "", what[WHERE_BYTES], tail[TAIL_LINES * TAIL_BYTES + 32];
+    child_describe(outcome, how, sizeof how);
+    if (settings_of(s)->retries > 0)
+        snprintf(tries, sizeof tries, " (try %lld of %lld)", (long long)s->tries,
+                 (long long)settings_of(s)->retries + 1);
+    if (s->split.file != NULL)
+        snprintf(what, sizeof what, "bytes %llu to %llu", (unsigned long long)s->split.begin,
+                 (unsigned long long)s->split.end);
+    else
+        snprintf(what, sizeof what, "%s", s->where);
+    put_tail(s, tail, sizeof tail);
+    bool cut = strlen(s->command) > SHOWN_COMMAND;
+    int length = snprintf(text, size, "--%s '%.*s%s' %s%s on %s%s", s->role, SHOWN_COMMAND, s->command,
+                          cut ? "..." : "", how, tries, what, tail);
+    if (length >= (int)size)
+        memcpy(text + size - 4, "...", 4);
+}
+
+/* ---- Running a command ------------------------------------------------------------------------------------------- */
+
+static void begin_step(step *s, const jobs_context *context, const char *role, const char *command)
+{
+    *s = (step){.context = context, .role = role, .command = command};
+    tq_here(&s->place);
+}
+
+static void begin_map_step(step *s, const tq_split *split, const jobs_context *context, const char *role,
+                           const char *command)
+{
+    begin_step(s, context, role, command);
+    s->split = tq_split_where(split);
+    const char *file = s->split.file;
+    size_t length = strlen(file), most = WHERE_BYTES - 40;
+    snprintf(s->where, sizeof s->where, "%s%s at byte %llu", length > most ? "..." : "",
+             file + (length > most ? length - most : 0), (unsigned long long)s->split.begin);
+}
+
+/* What a child is told of where it is. */
+static void describe_place(const step *s, child_environment *environment)
+{
+    child_export(environment, "TEQUIO_PHASE=%s", s->role);
+    child_export(environment, "TEQUIO_RANK=%d", s->place.rank);
+    child_export(environment, "TEQUIO_WORKER=%d", s->place.worker);
+    child_export(environment, "TEQUIO_TRY=%lld", (long long)s->tries);
+    if (s->split.file == NULL) {
+        child_export(environment, "TEQUIO_PARTITION=%u", (unsigned)s->place.partition);
+        return;
+    }
+    child_export(environment, "TEQUIO_INPUT_FILE=%s", s->split.file);
+    child_export(environment, "TEQUIO_SPLIT_OFFSET=%llu", (unsigned long long)s->split.begin);
+    child_export(environment, "TEQUIO_SPLIT_END=%llu", (unsigned long long)s->split.end);
+}
+
+static child_outcome run_once(step *s, child_plan *plan)
+{
+    child_outcome outcome = {.end = CHILD_FAILED, .code = ENOMEM, .why = "malloc"};
+    child_environment environment = {0};
+    s->tries++;
+    s->complaints = 0;
+    describe_place(s, &environment);
+    plan->command = s->command;
+    plan->environment = child_environment_list(&environment);
+    plan->complaint = complain;
+    if (plan->environment != NULL)
+        outcome = child_run(plan);
+    child_environment_free(&environment);
+    return outcome;
+}
+
+typedef enum verdict { DONE, AGAIN, STOPPED, FAILED } verdict;
+
+/* Run the step's command once, and say what that means. FAILED: why (size bytes) says what happened. STOPPED: so that the
+ * job can end, for a reason that is known already. */
+static verdict try_once(step *s, child_plan *plan, char *why, size_t size)
+{
+    child_outcome outcome = run_once(s, plan);
+    if (outcome.end == CHILD_EXITED && outcome.code == 0)
+        return DONE;
+    if (outcome.end == CHILD_STOPPED)
+        return STOPPED;
+    describe_failure(s, &outcome, why, size);
+    if (s->tries > settings_of(s)->retries)
+        return FAILED;
+    say(s, "%s; it runs again", why);
+    return AGAIN;
+}
+
+/* ---- Mapping ----------------------------------------------------------------------------------------------------- */
+
+/* The mapper's and the combiner's side of a split. */
+typedef struct mapping {
+    step step; /* first: complain gets it */
+    tq_split *split;
+    tq_emitter *emitter;
+    bool reduces; /* there is a reducer, which gets values without the TAB */
+    bool holds;   /* what the child writes is kept until it has ended well */
+    lines_text held;
+    const lines_pair *pairs; /* that the combiner still has to get */
+    size_t n_pairs;
+    lines_text feed; /* of the combiner */
+} mapping;
+
+static bool is_ending(void *user)
+{
+    return tq_emitter_stopping(((mapping *)user)->emitter);
+}
+
+/* Emit the whole lines of text; what is left is behind the last of them. */
+static bool emit_lines(mapping *m, tq_slice *text, bool last)
+{
+    tq_slice line, key, value;
+    while (lines_next(text, last, &line)) {
+        lines_cut(line, &key, &value);
+        if (m->reduces && value.size > 0)
+            value.data++, value.size--;
+        if (tq_emit(m->emitter, key, value) != TQ_OK)
+            return false;
+    }
+    return true;
+}
+
+/* Keep bytes, and have them counted. */
+static bool hold(mapping *m, const char *data, size_t size)
+{
+    size_t before = m->held.capacity, after = lines_capacity_for(&m->held, size);
+    if (after > before && tq_emitter_reserve(m->emitter, after - before) != TQ_OK)
+        return false;
+    if (!lines_reserve(&m->held, size))
+        return tq_emit_fail(m->emitter, "no memory to hold back what the command writes"), false;
+    memcpy(m->held.data + m->held.size, data, size);
+    m->held.size += size;
+    return true;
+}
+
+static void let_go(mapping *m, lines_text *held)
+{
+    tq_emitter_give_back(m->emitter, held->capacity);
+    lines_free(held);
+}
+
+static ptrdiff_t take_output(void *user, const char *data, size_t size, bool last)
+{
+    mapping *m = user;
+    tq_slice text = {data, size};
+    if (m->holds)
+        return hold(m, data, size) ? (ptrdiff_t)size : -1;
+    return emit_lines(m, &text, last) ? (ptrdiff_t)(size - text.size) : -1;
+}
+
+static int next_piece(void *user, const char **data, size_t *size)
+{
+    mapping *m = user;
+    tq_record piece;
+    if (tq_split_next(m->split, &piece) != TQ_OK)
+        return -1;
+    *data = piece.data;
+    *size = piece.size;
+    return piece.size > 0;
+}
+
+static int next_pairs(void *user, const char **data, size_t *size)
+{
+    mapping *m = user;
+    m->feed.size = 0;
+    for (; m->n_pairs > 0 && m->feed.size < FEED_BYTES; m->pairs++, m->n_pairs--) {
+        const lines_pair *pair = m->pairs;
+        size_t tab = pair->size > pair->key;
+        tq_slice key = {pair->line, pair->key}, value = {pair->line + pair->key + tab, pair->size - pair->key - tab};
+        if (!lines_append(&m->feed, key, value))
+            return -1;
+    }
+    *data = m->feed.data;
+    *size = m->feed.size;
+    return m->feed.size > 0;
+}
+
+/* Emit what was held: it is whole. */
+static int emit_held(mapping *m)
+{
+    tq_slice text = {m->held.data, m->held.size};
+    bool emitted = emit_lines(m, &text, true);
+    let_go(m, &m->held);
+    return emitted ? 0 : 1;
+}
+
+/* Run the combiner over sorted pairs; what it writes is held if it may run again. */
+static int combine_pairs(mapping *m, const lines_pair *pairs, size_t n)
+{
+    char why[400];
+    verdict ended = AGAIN;
+    begin_map_step(&m->step, m->split, m->step.context, "combine", settings_of(&m->step)->combine);
+    m->holds = settings_of(&m->step)->retries > 0;
+    while (ended == AGAIN) {
+        child_plan plan = {.input = next_pairs, .output = take_output, .stopping = is_ending, .user = m};
+        m->pairs = pairs;
+        m->n_pairs = n;
+        m->held.size = 0;
+        ended = try_once(&m->step, &plan, why, sizeof why);
+    }
+    lines_free(&m->feed);
+    if (ended == FAILED)
+        return tq_emit_fail(m->emitter, "%s", why);
+    return ended == DONE ? emit_held(m) : 1;
+}
+
+/* Sort what the mapper has written, and hand it to the combiner. */
+static int combine(mapping *m)
+{
+    lines_text mapped = m->held;
+    tq_slice text = {mapped.data, mapped.size};
+    size_t index = lines_count(text) * sizeof(lines_pair), n = 0;
+    int result = 1;
+    m->held = (lines_text){0};
+    if (mapped.size > 0 && tq_emitter_reserve(m->emitter, index) == TQ_OK) {
+        lines_pair *pairs = lines_sorted(text, &n);
+        result =
+            pairs != NULL ? combine_pairs(m, pairs, n) : tq_emit_fail(m->emitter, "no memory to sort %zu lines", n);
+        free(pairs);
+        tq_emitter_give_back(m->emitter, index);
+    } else if (mapped.size == 0) {
+        result = 0;
+    }
+    let_go(m, &mapped);
+    return result;
+}
+
+static int map_split(tq_split *split, tq_emitter *emitter, void *user)
+{
+    const jobs_context *context = user;
+    const stream_settings *settings = context->settings;
+    mapping m = {.split = split, .emitter = emitter, .reduces = settings->reduce != NULL};
+    char why[400];
+    verdict ended = AGAIN;
+    begin_map_step(&m.step, split, context, "map", settings->map);
+    m.holds = settings->retries > 0 || settings->combine != NULL;
+    while (ended == AGAIN) {
+        child_plan plan = {.input = next_piece, .output = take_output, .stopping = is_ending, .user = &m};
+        if (m.step.tries > 0)
+            tq_split_rewind(split);
+        m.held.size = 0;
+        ended = try_once(&m.step, &plan, why, sizeof why);
+    }
+    int result = 1;
+    if (ended == FAILED)
+        result = tq_emit_fail(emitter, "%s", why);
+    else if (ended == DONE)
+        result = settings->combine != NULL ? combine(&m) : emit_held(&m);
+    lines_free(&m.held);
+    return result;
+}
+
+/* ---- Reducing ---------------------------------------------------------------------------------------------------- */
+
+typedef struct reducing {
+    step step; /* first: complain gets it */
+    tq_keys *keys;
+    tq_rows_out *out;
+    tq_slice key;
+    tq_values *values; /* of key, that the reducer still has to get; NULL before the first */
+    lines_text feed;
+} reducing;
+
+static bool is_ending_early(void *user)
+{
+    return tq_rows_stopping(((reducing *)user)->out);
+}
+
+static int next_values(void *user, const char **data, size_t *size)
+{
+    reducing *r = user;
+    tq_slice value;
+    r->feed.size = 0;
+    while (r->feed.size < FEED_BYTES) {
+        if (r->values == NULL && !tq_keys_next(r->keys, &r->key, &r->values))
+            break;
+        if (!tq_values_next(r->values, &value))
+            r->values = NULL;
+        else if (!lines_append(&r->feed, r->key, value))
+            return -1;
+    }
+    *data = r->feed.data;
+    *size = r->feed.size;
+    return r->feed.size > 0;
+}
+
+static ptrdiff_t take_rows(void *user, const char *data, size_t size, bool last)
+{
+    reducing *r = user;
+    tq_slice text = {data, size}, line, key, value;
+    while (lines_next(&text, last, &line)) {
+        lines_cut(line, &key, &value);
+        if (tq_write_row(r->out, key, value) != TQ_OK)
+            return -1;
+    }
+    return (ptrdiff_t)(size - text.size);
+}
+
+static int reduce_keys(tq_keys *keys, tq_rows_out *out, void *user)
+{
+    const jobs_context *context = user;
+    reducing r = {.keys = keys, .out = out};
+    char why[400];
+    verdict ended = AGAIN;
+    begin_step(&r.step, context, "reduce", ((const stream_settings *)context->settings)->reduce);
+    snprintf(r.step.where, WHERE_BYTES, "partition %u", (unsigned)r.step.place.partition);
+    while (ended == AGAIN) {
+        child_plan plan = {.input = next_values, .output = take_rows, .stopping = is_ending_early, .user = &r};
+        if (r.step.tries > 0) {
+            tq_keys_rewind(keys);
+            tq_rows_forget(out);
+        }
+        r.values = NULL;
+        ended = try_once(&r.step, &plan, why, sizeof why);
+    }
+    lines_free(&r.feed);
+    return ended == FAILED ? tq_reduce_fail(out, "%s", why) : ended != DONE;
+}
+
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
+
+/* A row's value begins with its TAB, or is empty where the line had none: so lines come out as they were written. */
+static int write_line(const tq_row *row, tq_text *text, void *user)
+{
+    (void)user;
+    return tq_text_put(text, row->key) != TQ_OK || tq_text_put(text, row->value) != TQ_OK ||
+           tq_text_put(text, (tq_slice){"\n", 1}) != TQ_OK;
+}
+
+static int write_object(const tq_row *row, tq_text *text, void *user)
+{
+    size_t tab = row->value.size > 0;
+    tq_slice value = {row->value.data + tab, row->value.size - tab};
+    (void)user;
+    return tq_text_put(text, (tq_slice){"{\"key\":", 7}) != TQ_OK || tq_text_put_json(text, row->key) != TQ_OK ||
+           tq_text_put(text, (tq_slice){",\"value\":", 9}) != TQ_OK || tq_text_put_json(text, value) != TQ_OK ||
+           tq_text_put(text, (tq_slice){"}\n", 2}) != TQ_OK;
+}
+
+/* ---- The job ----------------------------------------------------------------------------------------------------- */
+
+static bool describe(tq_job *job, const void *settings, char *why, size_t size)
+{
+    const stream_settings *asked = settings;
+    if (asked->map == NULL) {
+        snprintf(why, size, "stream needs --map CMD: see tequio stream --help");
+        return false;
+    }
+    if (asked->combine != NULL && asked->reduce == NULL) {
+        snprintf(why, size, "--combine needs --reduce: alone, its rows would depend on how the input is split");
+        return false;
+    }
+    job->records = TQ_LINES;
+    job->map_split = map_split;
+    job->value_type = job->result_type = TQ_BYTES;
+    job->reduce_keys = asked->reduce != NULL ? reduce_keys : NULL;
+    job->write_text = write_line;
+    job->write_json = write_object;
+    return true;
+}
+
+static const char usage[] = "Each CMD is run by /bin/sh -c, once for each split of the input (or for some\n"
+                            "keys), on all threads of all ranks. A line is a key, and behind its first TAB a\n"
+                            "value.\n"
+                            "\n"
+                            "    tequio stream --map './map.py' --reduce './reduce.py' FILE...\n"
+                            "    tequio -n 4 stream --map 'grep -o \"[a-z]*\"' --reduce 'uniq -c' -r FOLDER\n"
+                            "\n"
+                            "The mapper reads lines of the input. The reducer reads key TAB value, sorted,\n"
+                            "all lines of a key together, and writes rows, which come out sorted; without\n"
+                            "one, what the mapper writes does. The combiner does the same to what one mapper\n"
+                            "has written, and writes less for the reducer. What they write for a key should\n"
+                            "not depend on other keys in the same run of the command.\n"
+                            "\n"
+                            "A command that does not exit with 0 ends the job with exit code 6, and a line\n"
+                            "that says which, how, where, and what it said last on its standard error. With\n"
+                            "--retries it runs again on the same input; until it has succeeded, what it\n"
+                            "writes is held in memory. Exiting with 0 before all is read is no failure. What\n"
+                            "commands find in their environment: TEQUIO_PHASE, TEQUIO_RANK, TEQUIO_WORKER,\n"
+                            "TEQUIO_TRY; mappers and combiners TEQUIO_INPUT_FILE, TEQUIO_SPLIT_OFFSET,\n"
+                            "TEQUIO_SPLIT_END; reducers TEQUIO_PARTITION.\n";
+
+const jobs_entry jobs_stream = {
+    .name = "stream",
+    .summary = "mappers and reducers that are commands",
+    .usage = usage,
+    .rows = rows,
+    .n_rows = sizeof rows / sizeof *rows,
+    .settings_bytes = sizeof(stream_settings),
+    .describe = describe,
+};
