@@ -76,7 +76,8 @@ static tq_status look_at_file(tqi_work *work, tqi_reader *reader)
     tqi_archive_options options = {job->spec.records, job->spec.record_bytes, job->shares.piece / PIECES_OF_ARCHIVE, &job->budget,
                                    &job->decoders, &job->stop};
     tq_slice head;
-    tq_status status = tqi_reader_head(reader, work->file, work->end, &head, &work->error);
+    uint64_t end = work->end < job->shares.piece ? work->end : job->shares.piece; /* a split may be more */
+    tq_status status = tqi_reader_head(reader, work->file, end, &head, &work->error);
 
     if (status)
         return status;
