@@ -65,7 +65,7 @@ void tqi_description_free(tq_job *description)
 
 static bool has_reducer(const tq_job *job)
 {
-    return job->reduce || job->reduce_groups || job->reduce_keys;
+    return job->reduce || job->reduce_keys;
 }
 
 static const char *wrong_values(const tq_job *job)
@@ -80,8 +80,8 @@ static const char *wrong_values(const tq_job *job)
         return "TQ_SUM, TQ_MIN and TQ_MAX need TQ_I64 values";
     if (job->combine == TQ_COMBINE_USER && !job->combine_fn)
         return "TQ_COMBINE_USER needs a combine_fn";
-    if ((job->reduce != NULL) + (job->reduce_groups != NULL) + (job->reduce_keys != NULL) > 1)
-        return "at most one of reduce, reduce_groups and reduce_keys can be set";
+    if (job->reduce && job->reduce_keys)
+        return "at most one of reduce and reduce_keys can be set";
     if (has_reducer(job) && job->result_type != TQ_I64 && job->result_type != TQ_BYTES)
         return "result_type must be TQ_I64 or TQ_BYTES";
     return NULL;

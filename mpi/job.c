@@ -30,7 +30,6 @@ static void fill_spec(tqi_job *job)
                            .combine = from->combine,
                            .combine_fn = from->combine_fn,
                            .reduce = from->reduce,
-                           .reduce_groups = from->reduce_groups,
                            .reduce_keys = from->reduce_keys,
                            .dense = from->dense,
                            .dense_rows = from->dense_rows,

@@ -109,7 +109,6 @@ static const tq_layout layouts[] = {
     MEMBER(tq_job, combine),
     MEMBER(tq_job, combine_fn),
     MEMBER(tq_job, reduce),
-    MEMBER(tq_job, reduce_groups),
     MEMBER(tq_job, reduce_keys),
     MEMBER(tq_job, result_type),
     MEMBER(tq_job, order),

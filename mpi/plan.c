@@ -12,7 +12,7 @@ enum { MANY_PARTITIONS = 512, STREAM_PARTITIONS = 256, FEWEST_PER_RANK = 4, MOST
 static const uint64_t BYTES_PER_PARTITION = 64 << 20, SMALL_BYTES_PER_PARTITION = 256 << 10;
 /* A call of a reducer that pulls its keys is worth beginning for so much; what does not fit takes several. */
 static const uint64_t BYTES_PER_CALL = 8 << 20;
-enum { STREAM_CALLS = 32 };
+enum { STREAM_CALLS = 32, CALLS_PER_WORKER = 4 };
 /* Of a job that maps whole splits: so many a worker, so that the last ones are short beside the whole. */
 enum { WHOLE_SPLITS_PER_WORKER = 4, SPLIT_ALIGNMENT = 4096 };
 static const uint64_t LEAST_WHOLE_SPLIT = 1 << 20;
@@ -33,22 +33,23 @@ static uint64_t fingerprint(const tq_job *job)
                         job->reduce != NULL, job->result_type, job->order,       job->limit,
                         job->output,         job->format,      job->raw_text,    job->map_chunk != NULL,
                         job->decompress,     job->record_bytes, job->unique,     job->row_text,
-                        job->feed != NULL,   job->reduce_groups != NULL, job->n_counters, job->dense,
-                        job->dense_rows != NULL, job->map_split != NULL, job->reduce_keys != NULL};
+                        job->feed != NULL,   job->reduce_keys != NULL, job->n_counters, job->dense,
+                        job->dense_rows != NULL, job->map_split != NULL};
 
     return tqi_hash_long(parts, sizeof parts);
 }
 
-static uint64_t parts_per_rank(const tqi_inputs *inputs, uint64_t ranks, bool pulls)
+static uint64_t parts_per_rank(const tqi_inputs *inputs, uint64_t ranks, uint64_t workers, const tq_job *asked)
 {
+    bool pulls = asked->reduce_keys != NULL;
     uint64_t text = tqi_inputs_text(inputs);
     uint64_t wanted = text / BYTES_PER_PARTITION, small = text / SMALL_BYTES_PER_PARTITION;
 
     if (wanted < MANY_PARTITIONS)
         wanted = small > MANY_PARTITIONS ? MANY_PARTITIONS : small;
     if (pulls)
-        wanted = text / BYTES_PER_CALL;
-    uint64_t of_streams = pulls ? STREAM_CALLS : STREAM_PARTITIONS;
+        wanted = text / BYTES_PER_CALL > CALLS_PER_WORKER * workers ? text / BYTES_PER_CALL : CALLS_PER_WORKER * workers;
+    uint64_t of_streams = pulls && !asked->feed ? STREAM_CALLS : STREAM_PARTITIONS;
     if (inputs->streams && wanted < of_streams)
         wanted = of_streams;
     if (wanted > MOST_PARTITIONS)
@@ -93,7 +94,7 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
     if (status)
         return tqi_fail_memory(error, job->inputs.n * sizeof(tqi_file), "the list of files");
     plan_header header = {fingerprint(asked),
-                          parts_per_rank(&job->inputs, (uint64_t)job->comm->size, asked->reduce_keys != NULL),
+                          parts_per_rank(&job->inputs, (uint64_t)job->comm->size, workers, asked),
                           tqi_round_bytes(job), workers, tqi_range_bytes(job)};
     *size = sizeof header + packed_size;
     *bytes = malloc(*size);

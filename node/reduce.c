@@ -215,42 +215,6 @@ static size_t end_of_group(const tqi_entry *entries, size_t first, size_t n_entr
     return end;
 }
 
-/* Many keys a call. entries as in call_reducer. */
-static tq_status call_group_reducer(tqi_reducer *reducer, const tqi_entry *entries, size_t n_entries, tqi_rows *rows,
-                                    tq_error *error)
-{
-    const tqi_spec *spec = reducer->spec;
-    tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape, .counts = reducer->counts};
-    tqi_groups packed = {.budget = spec->budget, .shape = &spec->shape};
-    tq_status status = TQ_OK;
-
-    for (size_t first = 0, end; first < n_entries && !status; first = end) {
-        tq_slice key = tqi_entry_key(&entries[first]);
-
-        tqi_groups_clear(&packed);
-        for (end = first; end < n_entries && tqi_groups_has_room(&packed);) {
-            size_t next = end_of_group(entries, end, n_entries);
-
-            tqi_groups_count(&packed, &entries[end], next - end);
-            end = next;
-        }
-        if (spec->stop && atomic_load_explicit(spec->stop, memory_order_relaxed))
-            status = tqi_fail(error, TQ_E_CANCELLED, "cancelled");
-        else if (tqi_groups_fill(&packed, &entries[first], end - first, same_key))
-            status = tqi_fail(error, TQ_E_MEMORY, "no memory for the values of some keys (see --memory)");
-        if (status)
-            break;
-        if (reducer->place)
-            tqi_place_set_key(reducer->place, key);
-        int code = tqi_fault("fail-reduce", spec->rank) ? 43 : spec->reduce_groups(&packed.groups, &out, spec->user);
-        if (code || out.status)
-            status = describe_reducer(&out, code, key, error);
-        out.reason[0] = '\0';
-    }
-    tqi_groups_free(&packed);
-    return status;
-}
-
 /* groups: n_entries entries, by hash, key and value, so that the rows' order depends on nothing else. */
 static tq_status call_reducer(tqi_reducer *reducer, const tqi_entry *groups, size_t n_entries, tqi_rows *rows,
                               tq_error *error)
@@ -258,8 +222,6 @@ static tq_status call_reducer(tqi_reducer *reducer, const tqi_entry *groups, siz
     const tqi_spec *spec = reducer->spec;
     tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape, .counts = reducer->counts};
 
-    if (spec->reduce_groups)
-        return call_group_reducer(reducer, groups, n_entries, rows, error);
     for (size_t first = 0, n; first < n_entries; first += n) {
         tq_slice key = tqi_entry_key(&groups[first]);
 
@@ -287,24 +249,53 @@ struct tq_keys {
     size_t n, next;
     tq_slice key; /* the newest that was given */
     tq_values values;
+    tqi_groups packed; /* for tq_keys_next_groups */
+    tq_status status;  /* of that */
 };
+
+static void stand_at(tq_keys *keys, const tqi_entry *first)
+{
+    keys->key = tqi_entry_key(first);
+    if (keys->reducer->place)
+        tqi_place_set_key(keys->reducer->place, keys->key);
+}
 
 bool tq_keys_next(tq_keys *keys, tq_slice *key, tq_values **values)
 {
-    size_t first = keys->next, n = 1;
+    size_t first = keys->next;
 
     if (first == keys->n || tq_rows_stopping(keys->out))
         return false;
-    while (first + n < keys->n && same_key(&keys->entries[first], &keys->entries[first + n]))
-        n++;
-    keys->next += n;
-    keys->key = tqi_entry_key(&keys->entries[first]);
-    keys->values = (tq_values){&keys->reducer->spec->shape, &keys->entries[first], n, 0};
-    if (keys->reducer->place)
-        tqi_place_set_key(keys->reducer->place, keys->key);
+    stand_at(keys, &keys->entries[first]);
+    keys->next = end_of_group(keys->entries, first, keys->n);
+    keys->values = (tq_values){&keys->reducer->spec->shape, &keys->entries[first], keys->next - first, 0};
     *key = keys->key;
     *values = &keys->values;
     return true;
+}
+
+tq_status tq_keys_next_groups(tq_keys *keys, tq_groups *groups)
+{
+    size_t first = keys->next, end = first;
+
+    if (tq_rows_stopping(keys->out))
+        return TQ_E_CANCELLED;
+    tqi_groups_clear(&keys->packed);
+    while (end < keys->n && tqi_groups_has_room(&keys->packed)) {
+        size_t next = end_of_group(keys->entries, end, keys->n);
+
+        tqi_groups_count(&keys->packed, &keys->entries[end], next - end);
+        end = next;
+    }
+    if (end > first) {
+        stand_at(keys, &keys->entries[first]);
+        keys->status = tqi_groups_fill(&keys->packed, &keys->entries[first], end - first, same_key);
+    }
+    if (!keys->status) {
+        keys->next = end;
+        *groups = keys->packed.groups;
+    }
+    return keys->status;
 }
 
 void tq_keys_rewind(tq_keys *keys)
@@ -313,16 +304,23 @@ void tq_keys_rewind(tq_keys *keys)
 }
 
 /* n_entries > 0, by key and value. */
-static tq_status call_pulling_reducer(tqi_reducer *reducer, const tqi_entry *entries, size_t n_entries,
-                                      tqi_rows *rows, tq_error *error)
+static tq_status call_pulling_reducer(tqi_reducer *reducer, const tqi_entry *entries, size_t n_entries, tqi_rows *rows,
+                                      tq_error *error)
 {
     const tqi_spec *spec = reducer->spec;
     tq_rows_out out = {.spec = spec, .rows = rows, .shape = &spec->result_shape, .counts = reducer->counts};
-    tq_keys keys = {.reducer = reducer, .out = &out, .entries = entries, .n = n_entries};
+    tq_keys keys = {.reducer = reducer,
+                    .out = &out,
+                    .entries = entries,
+                    .n = n_entries,
+                    .packed = {.budget = spec->budget, .shape = &spec->shape}};
     int code = tqi_fault("fail-reduce", spec->rank) ? 43 : spec->reduce_keys(&keys, &out, spec->user);
 
+    tqi_groups_free(&keys.packed);
     if (tq_rows_stopping(&out))
         return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
+    if (keys.status)
+        return tqi_fail(error, TQ_E_MEMORY, "no memory for the values of some keys (see --memory)");
     return code || out.status ? describe_reducer(&out, code, keys.key, error) : TQ_OK;
 }
 
@@ -392,7 +390,7 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
 {
     const tqi_spec *spec = reducer->spec;
     tqi_table *table = &reducer->table;
-    bool by_hash = spec->reduce || spec->reduce_groups || (!spec->reduce_keys && spec->order == TQ_ORDER_NONE);
+    bool by_hash = spec->reduce || (!spec->reduce_keys && spec->order == TQ_ORDER_NONE);
     tqi_entry *entries = by_hash             ? tqi_table_sorted(table)
                          : spec->reduce_keys ? tqi_table_sorted_by_key(table)
                                              : table->entries;

@@ -18,8 +18,7 @@ typedef struct tqi_spec {
     tqi_value_shape shape; /* of what is emitted */
     tq_combine combine;
     tq_combine_fn combine_fn;
-    tq_reduce_fn reduce; /* at most one of the three */
-    tq_reduce_groups_fn reduce_groups;
+    tq_reduce_fn reduce; /* at most one of the two */
     tq_reduce_keys_fn reduce_keys;
     tqi_value_shape result_shape; /* of the rows */
     size_t dense; /* numbers of the dense result */
@@ -45,7 +44,7 @@ typedef struct tqi_spec {
 
 static inline bool tqi_spec_has_reducer(const tqi_spec *spec)
 {
-    return spec->reduce || spec->reduce_groups || spec->reduce_keys;
+    return spec->reduce || spec->reduce_keys;
 }
 
 #endif

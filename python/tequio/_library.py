@@ -164,7 +164,7 @@ Stats = structure("tq_stats", seconds=c_double, files=c_uint64, splits=c_uint64,
 
 # What the library calls. Pointers to what only the library knows are plain addresses.
 MapFn = ctypes.CFUNCTYPE(c_int, ctypes.POINTER(Record), c_void_p, c_void_p)
-ReduceGroupsFn = ctypes.CFUNCTYPE(c_int, ctypes.POINTER(Groups), c_void_p, c_void_p)
+ReduceKeysFn = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p)
 FeedFn = ctypes.CFUNCTYPE(c_int, ctypes.POINTER(Slice), c_void_p, c_size_t, c_void_p)
 ProgressFn = ctypes.CFUNCTYPE(c_int, c_char_p, c_uint64, c_uint64, c_void_p)
 TaskFn = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p)
@@ -172,7 +172,7 @@ TaskFn = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p)
 Job = structure("tq_job", abi=c_int, name=c_char_p, inputs=c_void_p, n_inputs=c_size_t, recursive=c_bool, feed=c_void_p,
                 feed_chunks=c_uint64, split_bytes=c_uint64, records=c_int, map=c_void_p, map_chunk=c_void_p,
                 value_type=c_int, value_bytes=c_size_t, combine=c_int, combine_fn=c_void_p, reduce=c_void_p,
-                reduce_groups=c_void_p, result_type=c_int, order=c_int, limit=c_uint64, output=c_int,
+                reduce_keys=c_void_p, result_type=c_int, order=c_int, limit=c_uint64, output=c_int,
                 output_path=c_char_p, format=c_int, write_text=c_void_p, write_json=c_void_p,
                 memory_bytes=c_uint64, tmpdir=c_char_p, spill_bytes=c_uint64, interval_s=c_double, progress=c_void_p,
                 on_snapshot=c_void_p, user=c_void_p, progress_user=c_void_p)
@@ -210,6 +210,7 @@ for _name, _restype, _argtypes in (
         ("tq_job_stats", ctypes.POINTER(Stats), (c_void_p,)),
         ("tq_emit_block", c_int, (c_void_p, ctypes.POINTER(Block))),
         ("tq_emit_fail", c_int, (c_void_p, c_char_p, c_char_p)),
+        ("tq_keys_next_groups", c_int, (c_void_p, ctypes.POINTER(Groups))),
         ("tq_write_block", c_int, (c_void_p, ctypes.POINTER(Block))),
         ("tq_reduce_fail", c_int, (c_void_p, c_char_p, c_char_p)),
         ("tq_executor_create", c_int, (ctypes.POINTER(ExecutorOptions), ctypes.POINTER(c_void_p))),

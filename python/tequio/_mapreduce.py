@@ -208,7 +208,7 @@ class _PythonRun(_Run):
         if self.program.sums:
             job.combine = _c.COMBINE[reducer]
         else:
-            job.reduce_groups = self._function(_c.ReduceGroupsFn, self.on_reduce)
+            job.reduce_keys = self._function(_c.ReduceKeysFn, self.on_reduce)
             job.result_type = _c.BYTES
         if processes:
             self.children = Children(processes, self._answer)
@@ -281,11 +281,15 @@ class _PythonRun(_Run):
 
         return self._guarded(lambda text: _c.lib.tq_emit_fail(emitter, b"%s", text), run)
 
-    def on_reduce(self, groups, out, _user):
+    def on_reduce(self, keys, out, _user):
         def run():
-            data = _codec.pack_groups(groups.contents)
-            made = self.children.call(_REDUCE, data) if self.children else self.program.reduce(data)
-            return _c.lib.tq_write_block(out, _codec.block_of(made))
+            groups = _c.Groups()
+            status = _c.lib.tq_keys_next_groups(keys, groups)
+            while status == _c.OK and groups.n:
+                data = _codec.pack_groups(groups)
+                made = self.children.call(_REDUCE, data) if self.children else self.program.reduce(data)
+                status = _c.lib.tq_write_block(out, _codec.block_of(made)) or _c.lib.tq_keys_next_groups(keys, groups)
+            return status
 
         return self._guarded(lambda text: _c.lib.tq_reduce_fail(out, b"%s", text), run)
 

@@ -174,9 +174,8 @@ typedef struct tq_job {
     size_t value_bytes; /* TQ_FIXED */
     tq_combine combine;
     tq_combine_fn combine_fn; /* TQ_COMBINE_USER */
-    tq_reduce_fn reduce;      /* one key a call; may be NULL. Or */
-    tq_reduce_groups_fn reduce_groups; /* many keys a call; or */
-    tq_reduce_keys_fn reduce_keys; /* many keys, which it pulls. At most one of the three is set. */
+    tq_reduce_fn reduce;           /* one key a call; may be NULL. Or */
+    tq_reduce_keys_fn reduce_keys; /* many keys, which it pulls. At most one of the two is set. */
     tq_value_type result_type; /* TQ_I64 or TQ_BYTES: what the reducer writes. Not looked at without one. */
 
     /* Numbers of the job's own, that its mappers and reducers add to: tq_emit_count, tq_reduce_count. n_counters names, at

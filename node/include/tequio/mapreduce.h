@@ -168,20 +168,6 @@ TQ_API tq_status tq_write_row_i64(tq_rows_out *out, tq_slice key, int64_t value)
 TQ_API tq_status tq_write_row(tq_rows_out *out, tq_slice key, tq_slice value);
 TQ_API tq_status tq_write_block(tq_rows_out *out, const tq_block *block); /* each of many rows */
 
-/* Some keys, each with all of its values, back to back: those of the first key, then those of the second. */
-typedef struct tq_groups {
-    size_t n;
-    const char *keys;
-    const uint32_t *key_sizes;
-    const uint64_t *counts;      /* of the values of each key */
-    size_t n_values;             /* of all keys */
-    const char *values;          /* as in tq_block */
-    const uint32_t *value_sizes; /* TQ_BYTES; NULL otherwise */
-} tq_groups;
-
-/* A reducer of many keys a call; values of one key are in ascending order. groups is valid during the call. Which keys
- * come together depends on partitions and memory, so nothing should depend on it. */
-typedef int (*tq_reduce_groups_fn)(const tq_groups *groups, tq_rows_out *out, void *user);
 TQ_API int tq_reduce_fail(tq_rows_out *out, const char *format, ...) TQ_PRINTF(2, 3);
 TQ_API tq_status tq_reduce_count(tq_rows_out *out, size_t index, int64_t n); /* as tq_emit_count */
 TQ_API tq_slice tq_rows_side(const tq_rows_out *out);                        /* as tq_emitter_side */
@@ -205,6 +191,23 @@ typedef int (*tq_reduce_keys_fn)(tq_keys *keys, tq_rows_out *out, void *user);
 
 /* The next key and its values, which are valid until the next call. False: that was all, or the job is ending. */
 TQ_API bool tq_keys_next(tq_keys *keys, tq_slice *key, tq_values **values);
+
+/* Some keys, each with all of its values, back to back: those of the first key, then those of the second. */
+typedef struct tq_groups {
+    size_t n;
+    const char *keys;
+    const uint32_t *key_sizes;
+    const uint64_t *counts;      /* of the values of each key */
+    size_t n_values;             /* of all keys */
+    const char *values;          /* as in tq_block; in ascending order for each key */
+    const uint32_t *value_sizes; /* TQ_BYTES; NULL otherwise */
+} tq_groups;
+
+/* The next keys with their values, for callers to whom each call is dear: as many as take a few hundred KiB, or one that
+ * takes more. What *groups points to is valid until the next call, and counts against the budget. groups->n = 0: that was all.
+ * After another answer than TQ_OK the reducer should return: the job is ending, or there is no memory for a second
+ * copy of the values of one key (which tq_keys_next does without). */
+TQ_API tq_status tq_keys_next_groups(tq_keys *keys, tq_groups *groups);
 
 /* Begin again with the first key. The rows stay: see tq_rows_forget. */
 TQ_API void tq_keys_rewind(tq_keys *keys);
