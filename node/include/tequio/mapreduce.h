@@ -152,6 +152,36 @@ typedef enum tq_combine {
  * aligned for TQ_FIXED. Non-zero ends the job with TQ_E_USER. Called by several workers at a time. */
 typedef int (*tq_combine_fn)(tq_slice key, void *into, const void *value, void *user);
 
+#define TQ_DECIMALS_MAX 18
+
+/* Statistics of values: integers, exact whatever the values and however many. They are in
+ * units of 10^-decimals (squares: 10^(-2 decimals)), where decimals is the least for which all of them are whole, so
+ * that equal values give equal summaries. Several words are one number, the lowest first, and a negative one is a
+ * two's complement. */
+typedef struct tq_summary {
+    uint64_t count;
+    uint64_t sum[3];
+    uint64_t squares[5]; /* the sum of the squares of the values */
+    uint64_t min[2], max[2];
+    uint64_t decimals;
+} tq_summary;
+
+typedef enum tq_statistic {
+    TQ_STAT_COUNT,
+    TQ_STAT_SUM,
+    TQ_STAT_MIN,
+    TQ_STAT_MEAN,
+    TQ_STAT_MAX,
+    TQ_STAT_DEVIATION /* standard deviation of the values themselves: of the population */
+} tq_statistic;
+
+/* Write one of them as a decimal number without an exponent: count, sum, min and max are exact, mean and deviation
+ * rounded correctly (half to even) to TQ_DIGITS significant digits; zeros at the end of a fraction are left out. text
+ * has room for TQ_SUMMARY_TEXT bytes; returns the length without the NUL at its end. Any thread. */
+#define TQ_DIGITS       15
+#define TQ_SUMMARY_TEXT 80
+TQ_API size_t tq_summary_text(const tq_summary *summary, tq_statistic statistic, char *text);
+
 /* All values of one key, in ascending order (integers by value, others by their bytes). */
 typedef struct tq_values tq_values;
 TQ_API uint64_t tq_values_count(const tq_values *values);
