@@ -18,6 +18,7 @@
 #ifndef TEQUIO_H
 #define TEQUIO_H
 
+#include <tequio/columns.h>
 #include <tequio/executor.h>
 #include <tequio/mapreduce.h>
 #include <tequio/status.h>

@@ -29,7 +29,9 @@ typedef enum tq_decompress {
     TQ_DECOMPRESS_NONE /* they are read as they are */
 } tq_decompress;
 
-/* A record (for map) or a row of whole records (for map_chunk). Valid during the call. */
+/* A record (for map) or a row of whole records (for map_chunk). Valid during the call. TQ_SLACK bytes behind data may
+ * be read, too, whatever they are. */
+#define TQ_SLACK 16
 typedef struct tq_record {
     const char *data;
     size_t size;
