@@ -284,6 +284,21 @@ static void say_skew(const run *r, const tq_future *future)
                 stats->hottest_rank, cli_bytes(stats->hottest_bytes, hottest, sizeof hottest), hot);
 }
 
+/* Records that were passed over are no error, but nobody should have to ask for them. */
+static void say_bad(const run *r, const tq_future *future)
+{
+    const tq_stats *stats = tq_job_stats(future);
+
+    if (r->options->quiet || stats == NULL || stats->bad_records == 0)
+        return;
+    bool some = stats->bad_records > stats->n_bad;
+    cli_print_line(STDERR_FILENO, "tequio: %llu bad record%s passed over%s", (unsigned long long)stats->bad_records,
+                   stats->bad_records == 1 ? " was" : "s were", some ? "; the first:" : ":");
+    for (size_t i = 0; i < stats->n_bad; i++)
+        cli_print_line(STDERR_FILENO, "%s:%llu: %s", stats->bad[i].file, (unsigned long long)stats->bad[i].offset,
+                       stats->bad[i].reason);
+}
+
 static void run_job(run *r, tq_error *error)
 {
     tq_job job = TQ_JOB_INIT;
@@ -296,8 +311,10 @@ static void run_job(run *r, tq_error *error)
     if (error->status != status) /* there is no more to know: a future without memory, say */
         *error = (tq_error){.status = status, .rank = -1};
     write_stats(r, future, error);
-    if (error->status == TQ_OK)
+    if (error->status == TQ_OK) {
+        say_bad(r, future);
         say_skew(r, future);
+    }
     end_job(r, error->status == TQ_OK ? tq_job_stats(future) : NULL);
     tq_future_release(future); /* no callback runs after this */
 }

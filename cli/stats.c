@@ -157,15 +157,15 @@ static json_t *versions_of(const tq_cluster *cluster)
 static json_t *totals_of(const tq_stats *stats, const tq_cluster *cluster)
 {
     return json_pack(
-        "{s:f, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:i, s:i, s:o}, s:{s:f, s:i}}",
+        "{s:f, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:i, s:i, s:o}, s:{s:f, s:i}}",
         "seconds", stats->seconds, "ranks", stats->ranks, "hosts", tq_cluster_hosts(cluster), "threads_of_rank_0",
         tq_cluster_threads(cluster), "files", number_of(stats->files), "splits", number_of(stats->splits),
-        "input_bytes", number_of(stats->input_bytes), "rows", number_of(stats->rows), "output_bytes",
-        number_of(stats->output_bytes), "shuffle_rounds", number_of(stats->rounds), "partitions",
-        number_of(stats->partitions), "combining", "merged_early", number_of(stats->merged_early), "switched_off_for",
-        number_of(stats->not_tried), "hottest_partition", "partition", stats->hottest_partition, "rank",
-        stats->hottest_rank, "bytes", number_of(stats->hottest_bytes), "load", "max_over_mean",
-        stats->load_max_over_mean, "max_rank", stats->load_max_rank);
+        "input_bytes", number_of(stats->input_bytes), "bad_records", number_of(stats->bad_records), "rows",
+        number_of(stats->rows), "output_bytes", number_of(stats->output_bytes), "shuffle_rounds",
+        number_of(stats->rounds), "partitions", number_of(stats->partitions), "combining", "merged_early",
+        number_of(stats->merged_early), "switched_off_for", number_of(stats->not_tried), "hottest_partition",
+        "partition", stats->hottest_partition, "rank", stats->hottest_rank, "bytes", number_of(stats->hottest_bytes),
+        "load", "max_over_mean", stats->load_max_over_mean, "max_rank", stats->load_max_rank);
 }
 
 /* jansson's setters and packers take a NULL, which is what lack of memory gives, and answer with a failure. */

@@ -125,7 +125,12 @@ static tq_status next_share(tqi_control *control, bool *ready, tqi_share *share,
         return TQ_OK;
     }
     control->chunks++;
-    *share = (tqi_share){TQI_SHARE_CHUNK, {0, 0}, (*chunk)->file, (*chunk)->offset, (*chunk)->size};
+    *share = (tqi_share){.kind = TQI_SHARE_CHUNK,
+                         .file = (*chunk)->file,
+                         .offset = (*chunk)->offset,
+                         .bytes = (*chunk)->size,
+                         .header = (*chunk)->header,
+                         .repeated = (*chunk)->repeated};
     return TQ_OK;
 }
 
@@ -242,6 +247,8 @@ static tq_status start_chunk(tqi_control *control, tq_error *error)
     control->chunk->file = control->share.file;
     control->chunk->offset = control->share.offset;
     control->chunk->size = control->share.bytes;
+    control->chunk->header = control->share.header;
+    control->chunk->repeated = control->share.repeated;
     control->received = 0;
     return receive_piece(control, error);
 }

@@ -19,7 +19,8 @@ typedef enum tqi_share_kind { TQI_SHARE_OVER, TQI_SHARE_RANGE, TQI_SHARE_CHUNK }
 typedef struct tqi_share {
     uint64_t kind;                /* a tqi_share_kind */
     tqi_range range;              /* TQI_SHARE_RANGE */
-    uint64_t file, offset, bytes; /* TQI_SHARE_CHUNK: its bytes follow in messages of their own */
+    uint64_t file, offset, bytes; /* TQI_SHARE_CHUNK: its bytes follow in messages of their own, */
+    uint64_t header, repeated;    /* with a header in front: see tqi_chunk */
 } tqi_share;
 
 typedef struct tqi_control {

@@ -160,6 +160,10 @@ const char *tqi_description_wrong(const tq_job *job)
         return "decompress is none of the known ones";
     if (job->records == TQ_FIXED_RECORDS && (job->record_bytes < 1 || job->record_bytes > TQI_KEY_MAX))
         return "record_bytes must be 1 byte to 1 GiB for TQ_FIXED_RECORDS";
+    if (job->header && job->records != TQ_LINES)
+        return "only TQ_LINES have a header";
+    if (job->header && job->map_split)
+        return "a header is not for map_split";
     reason = wrong_values(job);
     if (!reason)
         reason = wrong_compression(job);

@@ -66,6 +66,7 @@ static tqi_mapper *sampling_mapper(tqi_work *work, int worker)
     }
     tqi_reader_init(&mapper->reader, &job->budget, job->spec.record_bytes);
     mapper->reader.smallest = SAMPLE_WINDOW;
+    mapper->reader.headed = tqi_headed_files(job);
     if (tqi_emitter_init(&mapper->emitter, &job->spec, worker, tqi_job_deliver, job, &job->stop, 0)) {
         work->error = mapper->emitter.error;
         free(mapper);
@@ -135,6 +136,7 @@ static void sample_place(tqi_work *work, tqi_mapper *mapper, uint64_t place, uin
     }
     chunk.file_number = (size_t)(file - job->inputs.files);
     chunk.files = job->inputs.n;
+    chunk.header = (tq_slice){job->inputs.heading.line, job->inputs.heading.size};
     int worker = mapper->emitter.worker;
     tqi_place *stands = tqi_watch_place(&job->watch, worker);
     tqi_place_enter(stands, TQI_STAGE_MAP, job->comm->rank, worker);

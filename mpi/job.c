@@ -20,6 +20,7 @@ static void fill_spec(tqi_job *job)
     const tq_job *from = &job->description;
 
     job->budget.limit = from->memory_bytes ? from->memory_bytes : tqi_default_budget(job->comm);
+    job->decoders.limit = job->budget.limit / 8; /* see mpi/memory.c */
     job->disk.limit = from->spill_bytes;
     job->spec = (tqi_spec){.records = from->records,
                            .record_bytes = from->record_bytes,
@@ -39,6 +40,8 @@ static void fill_spec(tqi_job *job)
                            .unique = from->unique,
                            .spill_compression = from->spill_compression,
                            .user = from->user,
+                           .skip_bad = from->skip_bad,
+                           .n_bad = &job->n_bad,
                            .rank = job->comm->rank,
                            .budget = &job->budget,
                            .disk = &job->disk,
@@ -204,6 +207,7 @@ void tqi_job_free(tqi_job *job)
     free(job->first_row);
     free(job->rank_stats);
     free(job->gift);
+    tqi_bad_free(&job->bad);
     tqi_description_free(&job->description);
     pthread_mutex_destroy(&job->lock);
     pthread_cond_destroy(&job->runs_taken);
@@ -407,7 +411,9 @@ static tq_status map_and_shuffle(tqi_job *job)
     if (status)
         return status;
     tqi_map_end(job);
-    return finish_phases(job, TQ_PHASE_MAP, TQ_PHASE_SHUFFLE);
+    if (job->description.skip_bad)
+        status = take_step(job, "map", tqi_bad_gather);
+    return status ? status : finish_phases(job, TQ_PHASE_MAP, TQ_PHASE_SHUFFLE);
 }
 
 /* The pages of the shuffle, and what they were reduced with, are not needed any more. */

@@ -219,6 +219,9 @@ struct tqi_job {
     int64_t counters[TQ_MAX_COUNTERS]; /* of this rank's workers that are done, then of all ranks */
     uint64_t merged_mapping, merged_reducing;
     uint64_t merged_early, not_tried; /* records: see tq_stats */
+    _Atomic uint64_t n_bad;           /* records that were bad: counted by the workers of this rank */
+    tqi_bad bad;                      /* of this rank; on rank 0, once the map phase is over, of all */
+    tq_bad bad_shown[TQI_BAD_KEPT];
     uint64_t passes;                  /* most over the pages of one partition */
     uint64_t rounds, total_rows;
     uint64_t sent;                 /* bytes of pages, to other ranks */
@@ -284,6 +287,8 @@ tq_status tqi_plan(tqi_job *job, tq_error *error); /* mpi/plan.c; collective, wa
 tq_status tqi_map_start(tqi_job *job, tq_error *error);
 bool tqi_map_step(tqi_job *job, tqi_vote *vote);
 void tqi_map_end(tqi_job *job);
+/* For a reader: what it compares headers with, NULL if there are none. */
+const tqi_inputs *tqi_headed_files(const tqi_job *job);
 tq_status tqi_reduce_start(tqi_job *job, tq_error *error);
 bool tqi_sample_step(tqi_job *job, tqi_vote *vote); /* if early */
 tq_status tqi_reduce_ready(tqi_job *job, tq_error *error);
@@ -403,6 +408,11 @@ void tqi_counters_add(tqi_job *job, uint64_t *counts);
 
 /* Sum the job's counters over all ranks. Collective, once, when no worker is at work any more. */
 tq_status tqi_counters_sum(tqi_job *job, tq_error *error);
+
+/* ---- mpi/bad.c ---- */
+
+/* Rank 0 gets the bad records of all ranks. Collective; TQ_E_INPUT on all ranks if they are too many. */
+tq_status tqi_bad_gather(tqi_job *job, tq_error *error);
 
 /* ---- mpi/account.c ---- */
 

@@ -19,6 +19,12 @@ enum {
 /* As long as rank 0 may rest before it answers, and more than that. */
 static const double AHEAD_S = 0.01;
 
+/* For a reader: what it compares headers with. */
+const tqi_inputs *tqi_headed_files(const tqi_job *job)
+{
+    return job->inputs.heading.line ? &job->inputs : NULL;
+}
+
 /* The mapper's state of a worker. Only one task at a time runs with one index, so nobody else creates it. */
 static tqi_mapper *mapper_of(tqi_work *work, int worker)
 {
@@ -33,6 +39,7 @@ static tqi_mapper *mapper_of(tqi_work *work, int worker)
         return NULL;
     }
     tqi_reader_init(&mapper->reader, &job->budget, job->spec.record_bytes);
+    mapper->reader.headed = tqi_headed_files(job);
     if (tqi_emitter_init(&mapper->emitter, &job->spec, worker, tqi_job_deliver, job, &job->stop, job->shares.early)) {
         work->error = mapper->emitter.error;
         free(mapper);
@@ -73,8 +80,13 @@ static tq_status look_at_file(tqi_work *work, tqi_reader *reader)
 {
     tqi_job *job = work->job;
     size_t number = (size_t)(work->file - job->inputs.files);
-    tqi_archive_options options = {job->spec.records, job->spec.record_bytes, job->shares.piece / PIECES_OF_ARCHIVE, &job->budget,
-                                   &job->decoders, &job->stop};
+    tqi_archive_options options = {.records = job->spec.records,
+                                   .record_bytes = job->spec.record_bytes,
+                                   .piece = job->shares.piece / PIECES_OF_ARCHIVE,
+                                   .budget = &job->budget,
+                                   .decoders = &job->decoders,
+                                   .stop = &job->stop,
+                                   .headed = {job->inputs.has_header ? &job->inputs : NULL, &job->inputs.heading, false}};
     tq_slice head;
     uint64_t end = work->end < job->shares.piece ? work->end : job->shares.piece; /* a split may be more */
     tq_status status = tqi_reader_head(reader, work->file, end, &head, &work->error);
@@ -96,6 +108,19 @@ static tq_status read_archive(tqi_work *work)
     return status;
 }
 
+/* The records of a chunk that was cut off a stream. */
+static tq_record records_of(const tqi_job *job, const tqi_chunk *chunk)
+{
+    tq_record records = {.data = chunk->data + chunk->header,
+                         .size = chunk->size - chunk->header,
+                         .file = job->inputs.files[chunk->file].path,
+                         .offset = chunk->offset};
+
+    if (chunk->header)
+        records.header = tq_line_at((tq_slice){chunk->data, chunk->header});
+    return records;
+}
+
 /* What there is to map, perhaps nothing; of a range of a file, nothing yet if the mapper pulls it. */
 static tq_status read_chunk(tqi_work *work, tqi_reader *reader, tq_record *chunk)
 {
@@ -110,10 +135,9 @@ static tq_status read_chunk(tqi_work *work, tqi_reader *reader, tq_record *chunk
     else if (!status && work->file && !job->spec.map_split)
         status = tqi_reader_chunk(reader, work->file, job->spec.records, work->begin, work->end, chunk, &work->error);
     if (!status && work->chunk)
-        *chunk = (tq_record){.data = work->chunk->data,
-                             .size = work->chunk->size,
-                             .file = job->inputs.files[work->chunk->file].path,
-                             .offset = work->chunk->offset};
+        *chunk = records_of(job, work->chunk);
+    else if (!status && !work->archive && work->file)
+        chunk->header = (tq_slice){job->inputs.heading.line, job->inputs.heading.size};
     if (!status && (work->chunk || work->file))
         chunk->file_number = work->chunk ? work->chunk->file : (size_t)(work->file - job->inputs.files);
     chunk->files = job->inputs.n;
@@ -140,6 +164,14 @@ static void map_split(tqi_work *work, tqi_mapper *mapper, const tq_record *chunk
         work->error = mapper->emitter.error;
 }
 
+/* Whether a mapper of chunks is called. Each header is shown to one, be it without records. */
+static bool has_something(const tqi_work *work, const tq_record *chunk)
+{
+    bool begins = work->chunk ? work->chunk->header && !work->chunk->repeated : work->begin == 0;
+
+    return chunk->size > 0 || (chunk->header.data && begins);
+}
+
 static void read_and_map(tqi_work *work, tqi_mapper *mapper)
 {
     tqi_job *job = work->job;
@@ -154,7 +186,7 @@ static void read_and_map(tqi_work *work, tqi_mapper *mapper)
     tqi_place_enter(place, TQI_STAGE_MAP, job->comm->rank, worker);
     if (pulls)
         map_split(work, mapper, &chunk, place);
-    else if (chunk.size > 0 && tqi_map_chunk(&mapper->emitter, &chunk, place))
+    else if (has_something(work, &chunk) && tqi_map_chunk(&mapper->emitter, &chunk, place))
         work->error = mapper->emitter.error;
     tqi_place_leave(place);
     work->records = mapper->emitter.emitted.records - before;
@@ -272,7 +304,7 @@ static void done(tqi_job *job, tqi_work *work)
     if (work->archive)
         keep_archive(job, work);
     else
-        mapping->bytes += work->chunk ? work->chunk->size : work->end - work->begin;
+        mapping->bytes += work->chunk ? tqi_chunk_bytes(work->chunk) : work->end - work->begin;
     /* The mean of some of the newest pieces. */
     mapping->piece_s = mapping->piece_s > 0 ? 0.75 * mapping->piece_s + 0.25 * work->map_s : work->map_s;
     map->done += work->splits;
@@ -423,7 +455,7 @@ static bool get_more(tqi_job *job)
         if (got && share.kind == TQI_SHARE_RANGE)
             mapping->share = share.range, map->total += share.range.count;
         if (got && share.kind == TQI_SHARE_CHUNK)
-            mapping->chunk = chunk, map->total++, map->bytes_total += chunk->size;
+            mapping->chunk = chunk, map->total++, map->bytes_total += tqi_chunk_bytes(chunk);
     }
     if (mapping->asking && mapping->n_archives < workers_of(job) &&
         pieces_held(job) < workers_of(job) + pieces_ahead(job)) {
@@ -574,6 +606,7 @@ void tqi_map_end(tqi_job *job)
         if (!mapper)
             continue;
         tqi_counters_add(job, mapper->emitter.counts);
+        tqi_bad_merge(&job->bad, &mapper->emitter.bad);
         tqi_account_add(&job->emitted, &mapper->emitter.emitted);
         tqi_account_add(&job->flushed, &mapper->emitter.flushed);
         tqi_account_add(&job->left_out, &mapper->emitter.direct.left_out);

@@ -135,7 +135,6 @@ void tqi_share_memory(tqi_job *job)
     if (shares->piece < SMALLEST_PIECE)
         shares->piece = SMALLEST_PIECE;
     shares->chunk = chunk_bytes(job, memory);
-    job->decoders.limit = job->budget.limit / 8;
     shares->runs = at_most(memory / 16, MOST_RUN_BYTES);
     shares->queue = at_most(memory / 16, MOST_QUEUED_BYTES);
     shares->store = limit / 4;

@@ -3,6 +3,7 @@
 #include "mpi/job.h"
 
 #include "common/error.h"
+#include "node/header.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ static uint64_t fingerprint(const tq_job *job)
                         job->output,         job->format,      job->raw_text,    job->map_chunk != NULL,
                         job->decompress,     job->record_bytes, job->unique,     job->row_text,
                         job->feed != NULL,   job->reduce_keys != NULL, job->n_counters, job->dense,
-                        job->dense_rows != NULL, job->map_split != NULL};
+                        job->dense_rows != NULL, job->map_split != NULL, job->header, job->skip_bad};
 
     return tqi_hash_long(parts, sizeof parts);
 }
@@ -67,6 +68,19 @@ static uint64_t whole_split_bytes(const tqi_job *job, uint64_t workers)
     return split & ~(uint64_t)(SPLIT_ALIGNMENT - 1);
 }
 
+/* The header, before anything is mapped, unless rank 0 comes across it when it reads for everybody. */
+static tq_status read_header(tqi_job *job, tq_error *error)
+{
+    tqi_archive_options options = {.records = job->spec.records,
+                                   .budget = &job->budget,
+                                   .decoders = &job->decoders,
+                                   .stop = &job->stop,
+                                   .as_they_are = job->description.decompress == TQ_DECOMPRESS_NONE};
+
+    job->inputs.has_header = true;
+    return job->inputs.streams ? TQ_OK : tqi_header_read(&job->inputs, &options, error);
+}
+
 static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t *size, tq_error *error)
 {
     const tq_job *asked = &job->description;
@@ -86,8 +100,10 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
     if (!split_bytes && asked->map_split)
         split_bytes = whole_split_bytes(job, workers);
     tqi_inputs_split(&job->inputs, split_bytes, workers);
-    if (asked->decompress == TQ_DECOMPRESS_AUTO)
+    if (decodes)
         status = tqi_inputs_look(&job->inputs, error);
+    if (!status && asked->header)
+        status = read_header(job, error);
     if (status)
         return status;
     status = tqi_inputs_pack(&job->inputs, &packed, &packed_size);

@@ -86,6 +86,12 @@ static void fill(tqi_job *job, const rank_report *reports)
     stats->n_counters = job->description.n_counters;
     stats->counter_names = job->description.counters;
     stats->counters = job->counters;
+    stats->bad_records = job->bad.count;
+    for (size_t i = 0; i < job->bad.n; i++)
+        job->bad_shown[i] = (tq_bad){job->bad.places[i].file, job->bad.places[i].offset, job->bad.places[i].reason};
+    _Static_assert((int)TQI_BAD_KEPT == TQ_BAD_SHOWN, "what is kept is shown");
+    stats->n_bad = job->bad.n;
+    stats->bad = job->bad_shown;
     stats->ranks = job->comm->size;
     stats->rank = job->rank_stats;
     for (int r = 0; r < job->comm->size; r++) {

@@ -48,13 +48,15 @@ tq_status tqi_archive_open(const tqi_file *file, size_t number, const tqi_archiv
                                        .read = read_file,
                                        .owner = archive,
                                        .budget = options->budget,
-                                       .decoders = options->decoders};
+                                       .decoders = options->decoders,
+                                       .as_it_is = options->as_they_are};
     archive->chunker = (tqi_chunker){.budget = options->budget,
                                      .records = options->records,
                                      .record_bytes = options->record_bytes,
                                      .path = file->path,
                                      .file = number,
                                      .piece = options->piece,
+                                     .headed = options->headed,
                                      .read = tqi_expander_read,
                                      .owner = &archive->expander};
     archive->fd = open(file->path, O_RDONLY | O_CLOEXEC);

@@ -28,6 +28,8 @@ typedef struct tqi_archive_options {
     size_t piece; /* bytes of a chunk */
     tqi_budget *budget, *decoders;
     const atomic_bool *stop; /* somebody wants the job to end */
+    tqi_headed headed;       /* see node/chunker.h */
+    bool as_they_are;        /* not decoded, whatever they are */
 } tqi_archive_options;
 
 /* Open a file, which is number in its table. *archive is valid on success. TQ_E_INPUT, TQ_E_MEMORY. */

@@ -2,6 +2,7 @@
 
 #include "common/error.h"
 #include "common/key.h"
+#include "node/header.h"
 #include "node/reader.h"
 #include <string.h>
 
@@ -46,10 +47,27 @@ static tq_status grow(tqi_chunker *chunker, tqi_chunk **chunk, tq_error *error)
                            "no memory for a record that spans %zu bytes (see --memory)", capacity);
     larger->file = (*chunk)->file;
     larger->offset = (*chunk)->offset;
+    larger->header = (*chunk)->header;
+    larger->repeated = (*chunk)->repeated;
     larger->size = (*chunk)->size;
     memcpy(larger->data, (*chunk)->data, larger->size);
     tqi_chunk_free(*chunk);
     *chunk = larger;
+    return TQ_OK;
+}
+
+tq_status tqi_chunk_take_header(tqi_chunk *chunk, const tqi_headed *headed, bool ended, tq_error *error)
+{
+    tq_slice line = tq_line_at((tq_slice){chunk->data, chunk->size});
+    const char *newline = memchr(chunk->data, '\n', chunk->size);
+
+    if (!newline && !ended)
+        return chunk->size > TQI_HEADER_MOST ? tqi_header_too_long(headed->inputs, chunk->file, error) : TQ_OK;
+    tq_status status = tqi_header_meet(headed, chunk->file, line, error);
+    if (status)
+        return status;
+    chunk->header = newline ? (size_t)(newline + 1 - chunk->data) : chunk->size;
+    chunk->offset = chunk->header;
     return TQ_OK;
 }
 
@@ -58,7 +76,8 @@ static size_t whole_records(const tqi_chunker *chunker, const tqi_chunk *chunk)
 {
     if (chunker->records == TQ_FIXED_RECORDS)
         return chunk->size - chunk->size % chunker->record_bytes;
-    const char *delimiter = tqi_find_last_delimiter(chunker->records, chunk->data, chunk->size);
+    size_t front = chunk->repeated ? chunk->header : 0;
+    const char *delimiter = tqi_find_last_delimiter(chunker->records, chunk->data + front, chunk->size - front);
     return delimiter ? (size_t)(delimiter + 1 - chunk->data) : 0;
 }
 
@@ -73,18 +92,30 @@ static tq_status check_end(const tqi_chunker *chunker, const tqi_chunk *chunk, t
 /* Put what stands behind the whole records of chunk aside for the next one. */
 static tq_status cut(tqi_chunker *chunker, tqi_chunk *chunk, size_t whole, tq_error *error)
 {
-    size_t left = chunk->size - whole;
+    size_t left = chunk->size - whole, header = chunk->header;
 
-    chunker->rest = usual_or_larger(chunker, 2 * left);
+    chunker->rest = usual_or_larger(chunker, 2 * (header + left));
     if (!chunker->rest)
-        return tqi_fail_at(error, TQ_E_MEMORY, chunker->path, chunk->offset + whole,
+        return tqi_fail_at(error, TQ_E_MEMORY, chunker->path, chunk->offset + whole - header,
                            "no memory to read ahead (see --memory)");
     chunker->rest->file = chunker->file;
-    chunker->rest->offset = chunk->offset + whole;
-    chunker->rest->size = left;
-    memcpy(chunker->rest->data, chunk->data + whole, left);
+    chunker->rest->offset = chunk->offset + whole - header;
+    chunker->rest->header = header;
+    chunker->rest->repeated = header > 0;
+    chunker->rest->size = header + left;
+    if (header)
+        memcpy(chunker->rest->data, chunk->data, header);
+    memcpy(chunker->rest->data + header, chunk->data + whole, left);
     chunk->size = whole;
     return TQ_OK;
+}
+
+/* If the chunk is the first of a stream with a header. */
+static tq_status take_header(const tqi_chunker *chunker, tqi_chunk *chunk, tq_error *error)
+{
+    if (!chunker->headed.inputs || chunk->header || chunk->size == 0)
+        return TQ_OK;
+    return tqi_chunk_take_header(chunk, &chunker->headed, chunker->over, error);
 }
 
 /* Fill chunk with whole records; at the end of the stream with what is left. */
@@ -102,10 +133,13 @@ static tq_status fill(tqi_chunker *chunker, tqi_chunk **chunk, tq_error *error)
                 return status;
             now->size += got;
             chunker->over = got == 0;
-            if (chunker->over)
-                return check_end(chunker, now, error);
-            continue;
+            if (!chunker->over)
+                continue;
+            status = take_header(chunker, now, error);
+            return status ? status : check_end(chunker, now, error);
         }
+        if (take_header(chunker, now, error))
+            return error->status;
         size_t whole = whole_records(chunker, now);
         if (whole > 0)
             return cut(chunker, now, whole, error);
@@ -129,7 +163,7 @@ tq_status tqi_chunker_next(tqi_chunker *chunker, tqi_chunk **result, tq_error *e
     tq_status status = fill(chunker, &chunk, error);
     if (status == TQ_E_AGAIN)
         chunker->rest = chunk;
-    else if (status || chunk->size == 0)
+    else if (status || tqi_chunk_bytes(chunk) == 0)
         tqi_chunk_free(chunk);
     else
         *result = chunk;

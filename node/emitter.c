@@ -5,7 +5,6 @@
 #include "common/fault.h"
 #include "node/compact.h"
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,6 +74,7 @@ void tqi_emitter_free(tq_emitter *emitter)
     tqi_bins_free(&emitter->bins);
     tqi_run_builder_free(&emitter->builder);
     tqi_direct_free(&emitter->direct);
+    tqi_bad_free(&emitter->bad);
 }
 
 tq_status tqi_emitter_go_direct(tq_emitter *emitter, const tqi_spec *ranges, const tqi_splitters *splitters,
@@ -547,21 +547,12 @@ tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value)
     return emit(emitter, key, 0, value);
 }
 
-int tq_emit_fail(tq_emitter *emitter, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(emitter->reason, sizeof emitter->reason, format, arguments);
-    va_end(arguments);
-    return 1;
-}
-
 tq_status tq_emit_count(tq_emitter *emitter, size_t index, int64_t n)
 {
     if (index >= emitter->spec->n_counters)
         return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_count of a counter that the job does not have");
-    emitter->counts[index] += (uint64_t)n;
+    if (!emitter->samples) /* what is sampled is mapped again */
+        emitter->counts[index] += (uint64_t)n;
     return emitter->status;
 }
 

@@ -14,6 +14,7 @@
 #ifndef TQI_EMITTER_H
 #define TQI_EMITTER_H
 
+#include "node/bad.h"
 #include "node/bins.h"
 #include "node/direct.h"
 #include "node/front.h"
@@ -63,6 +64,7 @@ struct tq_emitter {
     int64_t *dense; /* spec->dense numbers, of who made the emitter; NULL: the job has none */
     uint64_t counts[TQ_MAX_COUNTERS];              /* of the job's own counters */
     tq_account built;                              /* in runs that were made of combined bins */
+    tqi_bad bad;
     tq_status status;                              /* sticky: the first failure */
     tq_error error;                                /* says more if status is not TQ_OK */
     char reason[sizeof(((tq_error *)0)->message)]; /* from tq_emit_fail */

@@ -27,6 +27,7 @@ struct tqi_feeder {
     uint64_t offset;       /* of the next byte to read */
     tqi_expander expander; /* on top of that, */
     tqi_chunker chunker;   /* and on top of that */
+    tqi_heading heading;   /* of the inputs so far */
 
     atomic_bool stop;
     _Atomic uint64_t bytes;
@@ -72,6 +73,11 @@ static tq_status read_some(void *owner, char *bytes, size_t room, size_t *got, t
     return TQ_OK;
 }
 
+static tqi_headed headed_of(tqi_feeder *feeder)
+{
+    return (tqi_headed){feeder->inputs->has_header ? feeder->inputs : NULL, &feeder->heading, true};
+}
+
 static tq_status open_current(tqi_feeder *feeder, tq_error *error)
 {
     const tqi_feeder_options *options = &feeder->options;
@@ -97,6 +103,7 @@ static tq_status open_current(tqi_feeder *feeder, tq_error *error)
                                     .path = path,
                                     .file = feeder->file,
                                     .piece = options->chunk ? options->chunk : TQI_PIECE_BYTES,
+                                    .headed = headed_of(feeder),
                                     .read = tqi_expander_read,
                                     .owner = &feeder->expander};
     return TQ_OK;
@@ -109,6 +116,34 @@ static void close_current(tqi_feeder *feeder)
     if (feeder->fd >= 0)
         close(feeder->fd);
     feeder->fd = -1;
+}
+
+/* What the feed gave becomes a chunk. The header is the first line of all that it gives; later chunks have it in front. */
+static tq_status take_fed(tqi_feeder *feeder, tq_slice given, tqi_chunk **result, tq_error *error)
+{
+    const tqi_heading *heading = &feeder->heading;
+    tqi_headed headed = headed_of(feeder);
+    size_t header = heading->line ? heading->size + 1 : 0;
+    tqi_chunk *chunk = tqi_chunk_new(feeder->options.budget, header + given.size);
+
+    if (!chunk)
+        return tqi_fail_at(error, TQ_E_MEMORY, feeder->inputs->files[0].path, feeder->offset,
+                           "no memory for a chunk of %zu bytes (see --memory)", given.size);
+    if (header) {
+        memcpy(chunk->data, heading->line, heading->size);
+        chunk->data[heading->size] = '\n';
+    }
+    memcpy(chunk->data + header, given.data, given.size);
+    chunk->size = header + given.size;
+    chunk->header = header;
+    chunk->repeated = header > 0;
+    chunk->offset = feeder->offset;
+    if (headed.inputs && !header && given.size > 0 && tqi_chunk_take_header(chunk, &headed, true, error)) {
+        tqi_chunk_free(chunk);
+        return error->status;
+    }
+    *result = chunk;
+    return TQ_OK;
 }
 
 /* The next chunk of the job's own feed. */
@@ -126,16 +161,11 @@ static tq_status feed_chunk(tqi_feeder *feeder, tqi_chunk **result, tq_error *er
         return tqi_fail_at(error, TQ_E_USER, inputs->files[0].path, feeder->offset, "it returned %d", code);
     if (!given.data)
         return TQ_OK;
-    tqi_chunk *chunk = tqi_chunk_new(feeder->options.budget, given.size);
-    if (!chunk)
-        return tqi_fail_at(error, TQ_E_MEMORY, inputs->files[0].path, feeder->offset,
-                           "no memory for a chunk of %zu bytes (see --memory)", given.size);
-    memcpy(chunk->data, given.data, given.size);
-    chunk->size = given.size;
-    chunk->offset = feeder->offset;
+    tq_status status = take_fed(feeder, given, result, error);
+    if (status)
+        return status;
     feeder->offset += given.size;
     atomic_fetch_add_explicit(&feeder->bytes, given.size, memory_order_relaxed);
-    *result = chunk;
     return TQ_OK;
 }
 
@@ -266,5 +296,6 @@ void tqi_feeder_stop(tqi_feeder *feeder)
     close_current(feeder);
     pthread_mutex_destroy(&feeder->lock);
     pthread_cond_destroy(&feeder->room);
+    free(feeder->heading.line);
     free(feeder);
 }

@@ -4,7 +4,10 @@
  *
  * With a thread of its own the feeder reads ahead by a few chunks, so that a pipe that has nothing to give never stops
  * the engine; without one, take reads. Only the engine calls start, take and stop; the thread touches the queue (under
- * its lock) and the reading state, which is its own from start to stop. A chunk belongs to whoever took it. */
+ * its lock) and the reading state, which is its own from start to stop. A chunk belongs to whoever took it.
+ *
+ * Where files have headers (see node/header.h), each chunk begins with the header of its file: the mapper wants to see
+ * it, and may be on another rank than the one that had the chunk before. A header alone is a chunk too. */
 #ifndef TQI_FEEDER_H
 #define TQI_FEEDER_H
 

@@ -173,6 +173,7 @@ void tqi_inputs_free(tqi_inputs *inputs)
     for (size_t i = 0; i < inputs->n; i++)
         free(inputs->files[i].path);
     free(inputs->files);
+    free(inputs->heading.line);
     *inputs = (tqi_inputs){0};
 }
 
@@ -308,6 +309,13 @@ uint64_t tqi_inputs_work_before(const tqi_inputs *inputs, uint64_t split)
     return (file->first_byte + inside) / BYTES_LIKE_A_SPLIT + split;
 }
 
+/* The packed table: these numbers, the header, the files. */
+typedef struct packed_table {
+    uint64_t split_bytes;
+    uint64_t has_header, is_known;
+    uint64_t header_size, header_file;
+} packed_table;
+
 /* A file in the packed table: these numbers, then the path with its NUL. */
 typedef struct packed_file {
     uint64_t size;
@@ -317,14 +325,18 @@ typedef struct packed_file {
 
 tq_status tqi_inputs_pack(const tqi_inputs *inputs, char **bytes, size_t *size)
 {
-    size_t total = sizeof inputs->split_bytes;
+    const tqi_heading *heading = &inputs->heading;
+    packed_table table = {inputs->split_bytes, inputs->has_header, heading->line != NULL, heading->size, heading->file};
+    size_t total = sizeof table + heading->size;
 
     for (size_t i = 0; i < inputs->n; i++)
         total += sizeof(packed_file) + strlen(inputs->files[i].path) + 1;
     char *made = malloc(total), *at = made;
     if (!made)
         return TQ_E_MEMORY;
-    at = mempcpy(at, &inputs->split_bytes, sizeof inputs->split_bytes);
+    at = mempcpy(at, &table, sizeof table);
+    if (heading->size)
+        at = mempcpy(at, heading->line, heading->size);
     for (size_t i = 0; i < inputs->n; i++) {
         const tqi_file *file = &inputs->files[i];
         packed_file packed = {file->size, file->modified_ns, file->stream, file->whole};
@@ -341,11 +353,19 @@ tq_status tqi_inputs_unpack(tqi_inputs *inputs, const char *bytes, size_t size)
 {
     tqi_inputs made = {0};
     const char *end = bytes + size;
-    uint64_t split_bytes;
+    packed_table table;
     tq_status status = TQ_OK;
 
-    memcpy(&split_bytes, bytes, sizeof split_bytes);
-    bytes += sizeof split_bytes;
+    memcpy(&table, bytes, sizeof table);
+    bytes += sizeof table;
+    made.has_header = table.has_header;
+    if (table.is_known) {
+        made.heading = (tqi_heading){malloc(table.header_size + 1), table.header_size, table.header_file};
+        if (!made.heading.line)
+            return TQ_E_MEMORY;
+        memcpy(made.heading.line, bytes, table.header_size);
+        bytes += table.header_size;
+    }
     while (bytes < end && !status) {
         packed_file packed;
         struct stat info = {0};
@@ -366,7 +386,7 @@ tq_status tqi_inputs_unpack(tqi_inputs *inputs, const char *bytes, size_t size)
         tqi_inputs_free(&made);
         return status;
     }
-    tqi_inputs_split(&made, split_bytes, 1);
+    tqi_inputs_split(&made, table.split_bytes, 1);
     *inputs = made;
     return TQ_OK;
 }

@@ -21,6 +21,13 @@ typedef struct tqi_file {
     uint64_t first_byte;  /* and so many bytes */
 } tqi_file;
 
+/* The header that all files of a job must have. */
+typedef struct tqi_heading {
+    char *line; /* without its end (malloc); NULL: it is not known, or no file has one */
+    size_t size;
+    size_t file; /* whose it was first */
+} tqi_heading;
+
 /* As tq_feed_fn, which belongs to jobs. */
 typedef int (*tqi_feed_fn)(tq_slice *chunk, char *why, size_t size, void *user);
 
@@ -34,6 +41,8 @@ typedef struct tqi_inputs {
     uint64_t whole_bytes; /* of files that are whole */
     uint64_t split_bytes;
     uint64_t splits;
+    bool has_header; /* the first line of each file is its header: see node/header.h */
+    tqi_heading heading;
 } tqi_inputs;
 
 /* Expand paths (files, folders if recursive, patterns, "-") in the order given, folders sorted by name. Symbolic links

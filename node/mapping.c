@@ -3,14 +3,69 @@
 #include "common/error.h"
 #include "common/fault.h"
 #include "node/compact.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+/* ---- What mappers say -------------------------------------------------------------------------------------------- */
+
+int tq_emit_fail(tq_emitter *emitter, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(emitter->reason, sizeof emitter->reason, format, arguments);
+    va_end(arguments);
+    return 1;
+}
+
+/* Fail at a place that the mapper has named. */
+static void fail_at(tq_emitter *emitter, const char *file, uint64_t offset, const char *reason)
+{
+    if (emitter->status)
+        return;
+    emitter->status = TQ_E_INPUT;
+    tqi_fail_at(&emitter->error, TQ_E_INPUT, file, offset, "%s", reason);
+}
+
+tq_status tq_emit_bad(tq_emitter *emitter, const char *file, uint64_t offset, const char *format, ...)
+{
+    const tqi_spec *spec = emitter->spec;
+    char reason[TQI_BAD_REASON];
+    va_list arguments;
+
+    if (emitter->samples) /* it is mapped again, and counted then */
+        return TQ_OK;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    if (spec->n_bad && atomic_fetch_add_explicit(spec->n_bad, 1, memory_order_relaxed) < spec->skip_bad)
+        tqi_bad_add(&emitter->bad, file, offset, reason);
+    else
+        fail_at(emitter, file, offset, reason);
+    return emitter->status;
+}
+
+int tq_emit_refuse(tq_emitter *emitter, const char *file, uint64_t offset, const char *format, ...)
+{
+    char reason[sizeof emitter->error.message];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    fail_at(emitter, file, offset, reason);
+    return 1;
+}
+
+/* ---- Calling them ------------------------------------------------------------------------------------------------ */
+
+/* Where a failure of the mapper, or of what it emitted, belongs: the record that it had. */
 tq_status tqi_map_blame(tq_emitter *emitter, const tq_record *record, int code)
 {
     tq_error said = emitter->error;
 
-    if (emitter->status == TQ_E_CANCELLED)
+    if (emitter->status == TQ_E_CANCELLED || said.has_offset)
         return emitter->status;
     if (!emitter->status)
         emitter->status = TQ_E_USER;

@@ -1,4 +1,5 @@
-/* Mapping: the job's mapper over the records of a piece of text, and where in the input its failures belong.
+/* Mapping: the job's mapper over the records of a piece of text, what it says of them (tq_emit_fail, tq_emit_bad,
+ * tq_emit_refuse), and where in the input its failures belong.
  *
  * Called by the worker that owns the emitter. */
 #ifndef TQI_MAPPING_H

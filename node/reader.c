@@ -3,6 +3,7 @@
 #include "common/error.h"
 #include "common/key.h"
 #include "node/delimiters.h"
+#include "node/header.h"
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -79,7 +80,16 @@ static tq_status open_file(tqi_reader *reader, const tqi_file *file, tq_error *e
     if (reader->fd < 0)
         return tqi_fail_file(error, TQ_E_INPUT, file->path, "%s", strerror(errno));
     reader->file = file;
+    reader->header_bytes = 0;
     return TQ_OK;
+}
+
+/* Once for each file; not when it is opened, since its first bytes may say that somebody else reads it. */
+static tq_status check_header(tqi_reader *reader, tq_error *error)
+{
+    if (!reader->headed || reader->header_bytes)
+        return TQ_OK;
+    return tqi_header_check(reader->headed, reader->file, reader->fd, &reader->header_bytes, error);
 }
 
 /* A buffer of at least capacity bytes that keeps the window. */
@@ -211,6 +221,8 @@ tq_status tqi_reader_chunk(tqi_reader *reader, const tqi_file *file, tq_records 
     if (!status && records == TQ_FIXED_RECORDS)
         return fixed_chunk(reader, begin, end, chunk, error);
     if (!status)
+        status = check_header(reader, error);
+    if (!status)
         status = show(reader, first, end, error);
     if (status)
         return status;
@@ -227,6 +239,8 @@ tq_status tqi_reader_chunk(tqi_reader *reader, const tqi_file *file, tq_records 
     status = find_end(reader, records, end, &stop, error);
     if (status)
         return status;
+    if (begin == 0)
+        start = reader->header_bytes; /* all of it is before stop: it begins in front of end */
     chunk->data = reader->buffer + (start - reader->window);
     chunk->size = (size_t)(stop - start);
     chunk->offset = start;

@@ -24,6 +24,8 @@ typedef struct tqi_reader {
     tqi_budget *budget;
     int fd; /* of file, -1 if none is open */
     const tqi_file *file;
+    const tqi_inputs *headed; /* whose header each file must begin with; NULL: there is none */
+    size_t header_bytes;      /* of file, with its end; 0: it was not looked at yet */
     char *buffer;
     size_t capacity;    /* of buffer, without the slack behind it */
     uint64_t window;    /* offset in file of buffer[0] */
@@ -40,9 +42,9 @@ void tqi_reader_free(tqi_reader *reader);
  * up to byte end that tqi_reader_chunk will be asked for next. */
 tq_status tqi_reader_head(tqi_reader *reader, const tqi_file *file, uint64_t end, tq_slice *head, tq_error *error);
 
-/* The records of [begin, end) of file, begin < end <= size. They may be none: chunk->size = 0. chunk points into the
- * reader's buffer, with TQI_KEY_SLACK readable bytes behind it, until the next call. TQ_E_INPUT: cannot be opened or
- * read, or is shorter than it was. TQ_E_MEMORY: a record does not fit. */
+/* The records of [begin, end) of file, begin < end <= size, without a header. They may be none: chunk->size = 0. chunk
+ * points into the reader's buffer, with TQI_KEY_SLACK readable bytes behind it, until the next call. TQ_E_INPUT:
+ * cannot be opened or read, or is shorter than it was, or has another header. TQ_E_MEMORY: a record does not fit. */
 tq_status tqi_reader_chunk(tqi_reader *reader, const tqi_file *file, tq_records records, uint64_t begin, uint64_t end,
                            tq_record *chunk, tq_error *error);
 

@@ -30,6 +30,8 @@ typedef struct tqi_spec {
     bool unique;
     tq_compression spill_compression; /* one that this build has */
     void *user;
+    uint64_t skip_bad;       /* bad records that may be passed over, */
+    _Atomic uint64_t *n_bad; /* and how many have been on this rank: all its workers add to it. NULL: none may be */
 
     uint32_t partitions;      /* of the whole job */
     uint32_t first_partition; /* of this rank: first_partition .. first_partition + own_partitions - 1 */

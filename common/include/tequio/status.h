@@ -23,7 +23,7 @@ typedef enum tq_status {
     TQ_OK = 0,
     TQ_E_INTERNAL = 1,   /* a bug in tequio: please report it (the command's grep also ends with 1 if it finds nothing) */
     TQ_E_USAGE = 2,      /* an argument or option that makes no sense */
-    TQ_E_INPUT = 3,      /* an input is missing, unreadable, or changed while it was read */
+    TQ_E_INPUT = 3,      /* an input is missing, unreadable, changed while it was read, or holds a bad record */
     TQ_E_OUTPUT = 4,     /* the output cannot be created, written or renamed (a full disk, say) */
     TQ_E_MEMORY = 5,     /* no memory, or more than the budget allows */
     TQ_E_USER = 6,       /* the job's own code (mapper, combiner, reducer) returned an error */

@@ -157,6 +157,10 @@ typedef struct tq_job {
     tq_map_fn map;       /* one record a call; or */
     tq_map_fn map_chunk; /* many whole records a call, with their delimiters; or */
     tq_map_split_fn map_split; /* a whole split, which it pulls. Exactly one of the three is set. */
+    bool header;         /* TQ_LINES, not with map_split: the first line of each file that is not empty is its header, the same in all of
+                          * them (otherwise TQ_E_INPUT). It is no record; mappers see it beside each. map_chunk is
+                          * called for the beginning of a file even if nothing stands behind its header. */
+    uint64_t skip_bad;   /* so many bad records (tq_emit_bad) are passed over, of all ranks together */
 
     /* Side data: bytes that rank 0 has, and every mapper and reducer gets (tq_emitter_side, tq_rows_side): a dictionary, say,
      * or what an earlier job found. They are broadcast once, before the map phase; what other ranks give here is not looked
@@ -284,6 +288,15 @@ typedef struct tq_rank_stats {
     char host[64];
 } tq_rank_stats;
 
+/* A bad record that was passed over. */
+typedef struct tq_bad {
+    const char *file;
+    uint64_t offset;
+    const char *reason;
+} tq_bad;
+
+#define TQ_BAD_SHOWN 24
+
 typedef struct tq_stats {
     double seconds;
     uint64_t files, splits, input_bytes, rows, output_bytes;
@@ -297,6 +310,9 @@ typedef struct tq_stats {
     tq_account written;      /* in the result */
     uint64_t merged_early;   /* records combined at once, before anything was stored */
     uint64_t not_tried;      /* records for which that was switched off, because few of those before them could be */
+    uint64_t bad_records;    /* that were passed over (tq_emit_bad), */
+    size_t n_bad;            /* and the first of them, at most TQ_BAD_SHOWN, by their files' names and their places */
+    const tq_bad *bad;
     uint64_t hottest_bytes;  /* the partition with most bytes of pages */
     int hottest_partition, hottest_rank;
     double load_max_over_mean; /* records reduced: the busiest rank over the mean, */

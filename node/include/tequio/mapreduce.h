@@ -39,6 +39,7 @@ typedef struct tq_record {
     uint64_t offset;    /* of data in file; if that is compressed, in what it holds */
     size_t file_number; /* of file: 0 for the first of the input, whose order is that of inputs, folders by name */
     size_t files;       /* in the whole input */
+    tq_slice header;    /* if the job has headers: the first line of the file, without its end */
 } tq_record;
 
 typedef struct tq_emitter tq_emitter;
@@ -91,6 +92,17 @@ TQ_API int64_t *tq_emitter_dense(tq_emitter *emitter);
  * all workers and ranks. It may emit keys and values, which become rows like all others. Returns 0, or another number to end
  * the job with TQ_E_USER. */
 typedef int (*tq_dense_fn)(const int64_t *dense, size_t n, tq_emitter *emitter, void *user);
+
+/* A record is bad: it stands at byte offset of file (a record's), and why it is bad the rest says. Returns TQ_OK if
+ * the mapper can go on with the next, because the job's skip_bad allows it: then the record is counted, and perhaps
+ * listed (see tq_stats). Otherwise the job ends with TQ_E_INPUT and this record's place. */
+TQ_API tq_status tq_emit_bad(tq_emitter *emitter, const char *file, uint64_t offset, const char *format, ...)
+    TQ_PRINTF(4, 5);
+
+/* The input is wrong at that place, whatever skip_bad says: the job ends with TQ_E_INPUT. Returns 1, so that a mapper
+ * can return it. */
+TQ_API int tq_emit_refuse(tq_emitter *emitter, const char *file, uint64_t offset, const char *format, ...)
+    TQ_PRINTF(4, 5);
 
 /* The rank and worker a mapper runs on: for per-worker state. */
 TQ_API int tq_emitter_rank(const tq_emitter *emitter);
