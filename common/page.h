@@ -3,10 +3,10 @@
  *
  * A page is a header of 24 bytes and records behind it, all of one partition. A record is
  *     varint key size | key bytes | value
- * and the value is a zigzag varint (TQ_I64), value_bytes bytes (TQ_FIXED), or a varint size and bytes (TQ_BYTES). All
- * numbers are little-endian. The checksum is XXH3 over the header in front of it and the payload, so that a page that
- * was cut, moved to another partition or changed is noticed. A page knows its size from its header, so pages can stand
- * back to back.
+ * and the value is a zigzag varint (TQ_I64), value_bytes bytes (TQ_FIXED), or a varint size and bytes (TQ_BYTES, and
+ * TQI_SUMMARY, whose bytes node/summary.h explains). All numbers are little-endian. The checksum is XXH3 over the
+ * header in front of it and the payload, so that a page that was cut, moved to another partition or changed is
+ * noticed. A page knows its size from its header, so pages can stand back to back.
  *
  * A page that stays in the memory of the process has another mark and no checksum yet: what happens to it there shows in the
  * account, and it gets its checksum when it leaves.
@@ -34,10 +34,14 @@ typedef struct tqi_page_header {
     uint64_t checksum;
 } tqi_page_header;
 
+/* A type of values that only TQ_STATS makes: a tq_summary, in memory as a TQ_FIXED value of its size, and shorter in
+ * pages. */
+enum { TQI_SUMMARY = TQ_BYTES + 1 };
+
 /* What the values of a job's pages look like. */
 typedef struct tqi_value_shape {
-    int type;     /* a tq_value_type */
-    size_t bytes; /* of a TQ_FIXED value */
+    int type;     /* a tq_value_type, or TQI_SUMMARY */
+    size_t bytes; /* of a TQ_FIXED value or a summary, in memory */
 } tqi_value_shape;
 
 /* Write the header of a page whose payload stands at page + TQI_PAGE_HEADER; and the same of one that stays in this

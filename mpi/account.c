@@ -48,14 +48,14 @@ static bool same(const tq_account *a, const tq_account *b)
     return a->weight == b->weight && a->check == b->check;
 }
 
-/* Stage b got what stage a gave, and combined merged records away. Sums keep weight and check through combining; other
- * combiners keep the number of records that went in. */
+/* Stage b got what stage a gave, and combined merged records away. Sums and summaries keep weight and check through
+ * combining; other combiners keep the number of records that went in. */
 static tq_status check_combined(const tqi_job *job, const char *first, const tq_account *a, const char *second,
                                 const tq_account *b, uint64_t merged, tq_error *error)
 {
     bool ok = a->records == b->records + merged;
 
-    if (job->spec.combine == TQ_SUM || job->spec.combine == TQ_COMBINE_NONE)
+    if (job->spec.combine == TQ_SUM || job->spec.combine == TQ_STATS || job->spec.combine == TQ_COMBINE_NONE)
         ok = ok && same(a, b);
     return ok ? TQ_OK : differ(first, a, second, b, error);
 }

@@ -70,14 +70,14 @@ static bool has_reducer(const tq_job *job)
 
 static const char *wrong_values(const tq_job *job)
 {
-    if ((unsigned)job->value_type > TQ_BYTES || (unsigned)job->combine > TQ_COMBINE_USER)
+    if ((unsigned)job->value_type > TQ_BYTES || (unsigned)job->combine > TQ_STATS)
         return "value_type or combine is none of the known ones";
     if (job->value_type == TQ_FIXED && (job->value_bytes < 1 || job->value_bytes > 65536))
         return "value_bytes must be 1 to 65536 for TQ_FIXED values";
     if (job->value_type == TQ_BYTES && job->combine != TQ_COMBINE_NONE)
         return "TQ_BYTES values cannot be combined";
     if (job->value_type != TQ_I64 && job->combine != TQ_COMBINE_NONE && job->combine != TQ_COMBINE_USER)
-        return "TQ_SUM, TQ_MIN and TQ_MAX need TQ_I64 values";
+        return "TQ_SUM, TQ_MIN, TQ_MAX and TQ_STATS need TQ_I64 values";
     if (job->combine == TQ_COMBINE_USER && !job->combine_fn)
         return "TQ_COMBINE_USER needs a combine_fn";
     if (job->reduce && job->reduce_keys)
@@ -89,7 +89,8 @@ static const char *wrong_values(const tq_job *job)
 
 static const char *wrong_output(const tq_job *job)
 {
-    tq_value_type result = has_reducer(job) ? job->result_type : job->value_type;
+    bool is_number =
+        has_reducer(job) ? job->result_type == TQ_I64 : job->value_type == TQ_I64 && job->combine != TQ_STATS;
 
     if ((unsigned)job->order > TQ_ORDER_STABLE || (unsigned)job->output > TQ_OUTPUT_FD ||
         (unsigned)job->format > TQ_JSON || (unsigned)job->row_text > TQ_ROW_BYTES)
@@ -102,7 +103,9 @@ static const char *wrong_output(const tq_job *job)
         return "a dense result has no input position for TQ_ORDER_STABLE";
     if (job->unique && (job->order != TQ_ORDER_STABLE || job->limit))
         return "unique needs TQ_ORDER_STABLE, and no limit";
-    if (job->order == TQ_ORDER_VALUE_DESC && result != TQ_I64)
+    if (job->row_text >= TQ_ROW_VALUE_BYTES && job->combine == TQ_STATS && !has_reducer(job))
+        return "the rows of TQ_STATS have columns: row_text cannot be of bytes";
+    if (job->order == TQ_ORDER_VALUE_DESC && !is_number)
         return "TQ_ORDER_VALUE_DESC needs TQ_I64 results";
     if (job->output == TQ_OUTPUT_FILE && (!job->output_path || !job->output_path[0]))
         return "TQ_OUTPUT_FILE needs an output_path";

@@ -46,6 +46,8 @@ static void fill_spec(tqi_job *job)
                            .budget = &job->budget,
                            .disk = &job->disk,
                            .stop = &job->stop};
+    if (from->combine == TQ_STATS)
+        job->spec.shape = (tqi_value_shape){TQI_SUMMARY, sizeof(tq_summary)};
     job->spec.result_shape = job->spec.shape;
     if (tqi_spec_has_reducer(&job->spec))
         job->spec.result_shape = (tqi_value_shape){(int)from->result_type, 0};

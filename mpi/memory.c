@@ -14,7 +14,7 @@
 #include "common/available.h"
 #include "mpi/job.h"
 
-static const uint64_t MOST_WORKER_BYTES = 256 << 20, MOST_EARLY_BYTES = 1 << 20;
+static const uint64_t MOST_WORKER_BYTES = 256 << 20, MOST_EARLY_BYTES = 8 << 20;
 static const uint64_t MOST_RUN_BYTES = 64 << 20, MOST_QUEUED_BYTES = 256 << 20, MOST_RANGE_BYTES = 64 << 20;
 static const uint64_t MOST_ROUTED_BYTES = 64 << 20;
 static const uint64_t ROUND_BYTES = 8 << 20, HOST_ROUND_BYTES = 2 << 20;

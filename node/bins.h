@@ -15,9 +15,9 @@
 /* So many streams of writes still go well together with the caches. */
 enum { TQI_MOST_BINS = 1024, TQI_FEWER_BINS = 512 };
 
-/* What a record with a key of up to TQI_KEY_MEDIUM bytes and a number may take, with the bytes behind it that writing it
- * may change. */
-enum { TQI_SHORT_RECORD = 1 + TQI_KEY_MEDIUM + TQI_VARINT_MAX, TQI_SHORT_ROOM = TQI_SHORT_RECORD + TQI_KEY_INLINE };
+/* What a record with a key of up to TQI_KEY_MEDIUM bytes and a number, or one value for TQ_STATS, may take, with the
+ * bytes behind it that writing it may change. */
+enum { TQI_SHORT_RECORD = 1 + TQI_KEY_MEDIUM + 2 + TQI_VARINT_MAX, TQI_SHORT_ROOM = TQI_SHORT_RECORD + TQI_KEY_INLINE };
 
 /* How many bins a job with so many partitions has: one for each, or fewer. */
 static inline uint32_t tqi_bins_count(uint32_t partitions)
@@ -86,6 +86,19 @@ static inline void tqi_bin_write_medium(tqi_bin *bin, const char *key, size_t si
     __builtin_prefetch(to + 64, 1);
     bin->at = tqi_varint_put(to + 1 + size, code);
     bin->records++;
+}
+
+/* The same of one value for TQ_STATS, with a key of up to TQI_KEY_MEDIUM bytes: see node/summary.h. */
+static inline void tqi_bin_write_value(tqi_bin *bin, const tqi_key *key, int64_t value, unsigned decimals)
+{
+    uint8_t *to = bin->at + 1 + key->size;
+
+    if (key->size > TQI_KEY_INLINE)
+        tqi_bin_write_medium(bin, (const char *)(uintptr_t)key->word[1], key->size, 0);
+    else
+        tqi_bin_write(bin, key->word[0], key->word[1], (uint32_t)key->size, 0);
+    *to = (uint8_t)tqi_summary_encode_value(value, decimals, to + 1);
+    bin->at = to + 1 + *to;
 }
 
 #endif

@@ -38,14 +38,16 @@ bool tqi_block_next(tqi_block_reader *reader, tq_slice *key, int64_t *number, tq
 
 tq_status tq_emit_block(tq_emitter *emitter, const tq_block *block)
 {
-    const tqi_value_shape *shape = &emitter->spec->shape;
-    tqi_block_reader reader = tqi_block_read(block, shape);
+    /* What TQ_STATS combines is emitted as numbers. */
+    bool is_number = emitter->spec->shape.type == TQ_I64 || emitter->spec->combine == TQ_STATS;
+    tqi_value_shape shape = is_number ? (tqi_value_shape){TQ_I64, 0} : emitter->spec->shape;
+    tqi_block_reader reader = tqi_block_read(block, &shape);
     tq_slice key, value;
     tq_status status = TQ_OK;
     int64_t number;
 
     while (!status && tqi_block_next(&reader, &key, &number, &value))
-        status = shape->type == TQ_I64 ? tq_emit_i64(emitter, key, number) : tq_emit(emitter, key, value);
+        status = is_number ? tq_emit_i64(emitter, key, number) : tq_emit(emitter, key, value);
     return status;
 }
 

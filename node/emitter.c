@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "common/fault.h"
 #include "node/compact.h"
+#include "node/pairs.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,14 +21,15 @@ static void init_early(tq_emitter *emitter, size_t bytes)
 {
     const tqi_spec *spec = emitter->spec;
     bool has_front = spec->combine == TQ_SUM && tqi_front_init(&emitter->front, spec->budget, bytes);
+    bool has_hot = spec->combine == TQ_STATS && tqi_hot_init(&emitter->hot, spec->budget, bytes);
 
-    if (spec->combine != TQ_SUM && spec->combine != TQ_COMBINE_NONE) {
+    if (spec->combine != TQ_SUM && spec->combine != TQ_STATS && spec->combine != TQ_COMBINE_NONE) {
         size_t limit = bytes / TQI_ENTRY_COST;
 
         limit = limit < FIRST_ENTRIES ? FIRST_ENTRIES : limit > MOST_EARLY_ENTRIES ? MOST_EARLY_ENTRIES : limit;
         emitter->has_table = !tqi_table_init(&emitter->table, spec, FIRST_ENTRIES, limit, false);
     }
-    emitter->trial = (tqi_trial){.on = has_front || emitter->has_table, .until = TRIED};
+    emitter->trial = (tqi_trial){.on = has_front || has_hot || emitter->has_table, .until = TRIED};
     if (!emitter->trial.on)
         emitter->trial.until = UINT64_MAX;
 }
@@ -69,6 +71,8 @@ tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker
 void tqi_emitter_free(tq_emitter *emitter)
 {
     tqi_front_free(&emitter->front, emitter->spec->budget);
+    if (emitter->hot.entries)
+        tqi_hot_free(&emitter->hot);
     tqi_table_free(&emitter->table);
     tqi_table_free(&emitter->scratch);
     tqi_bins_free(&emitter->bins);
@@ -116,8 +120,8 @@ static tq_status describe_put(tq_emitter *emitter, uint64_t size)
     return tqi_emitter_fail(emitter, TQ_E_MEMORY, message);
 }
 
-static __attribute__((noinline)) tq_status put_slowly(tq_emitter *emitter, const tqi_key *key, uint64_t hash,
-                                                      int64_t number, tq_slice value)
+__attribute__((noinline)) tq_status tqi_emitter_put(tq_emitter *emitter, const tqi_key *key, uint64_t hash,
+                                                    int64_t number, tq_slice value)
 {
     tq_status status = tqi_bins_put(&emitter->bins, key, hash, number, value, false);
 
@@ -136,7 +140,7 @@ static inline tq_status put_sum(tq_emitter *emitter, const tqi_key *key, uint64_
     tqi_bin *bin = tqi_bin_of(&emitter->bins, hash);
 
     if (__builtin_expect(bin->at >= bin->end || key->size > TQI_KEY_MEDIUM, 0))
-        return put_slowly(emitter, key, hash, (int64_t)number, (tq_slice){NULL, 0});
+        return tqi_emitter_put(emitter, key, hash, (int64_t)number, (tq_slice){NULL, 0});
     tqi_account_sum(&emitter->bins.written, hash, number);
     if (tqi_fault("drop-record", emitter->spec->rank))
         return TQ_OK;
@@ -218,8 +222,8 @@ static tq_status pour(tq_emitter *emitter)
         const tqi_entry *entry = &table->entries[i];
         tqi_key key = {{entry->word[0], entry->word[1]}, entry->size};
 
-        status = put_slowly(emitter, &key, tqi_entry_hash(entry), (int64_t)entry->value,
-                            tqi_entry_value(&emitter->spec->shape, entry));
+        status = tqi_emitter_put(emitter, &key, tqi_entry_hash(entry), (int64_t)entry->value,
+                                 tqi_entry_value(&emitter->spec->shape, entry));
     }
     tqi_table_clear(table, all);
     return status;
@@ -249,6 +253,10 @@ tq_status tqi_emitter_finish(tq_emitter *emitter)
     tqi_front_free(&emitter->front, emitter->spec->budget);
     if (emitter->has_table && !emitter->status)
         pour(emitter);
+    if (emitter->hot.entries && !emitter->status) {
+        tqi_pairs_pour(emitter, 0);
+        tqi_hot_free(&emitter->hot);
+    }
     if (!emitter->trial.on && emitter->trial.until != UINT64_MAX)
         emitter->trial.passed += emitter->emitted.records - emitter->trial.records;
     tq_status status = tqi_compact_last(emitter);
@@ -263,13 +271,13 @@ tq_status tqi_emitter_finish(tq_emitter *emitter)
 /* ---- Emitting ---- */
 
 /* Look whether combining early has paid since the last look, and choose for the next records. */
-static __attribute__((noinline)) void look(tq_emitter *emitter)
+__attribute__((noinline)) void tqi_emitter_look(tq_emitter *emitter, bool again)
 {
     tqi_trial *trial = &emitter->trial;
     uint64_t records = emitter->emitted.records, merged = emitter->merged_early + emitter->table.merged;
 
     if (trial->on)
-        trial->on = (merged - trial->merged) * USEFUL >= records - trial->records;
+        trial->on = again || (merged - trial->merged) * USEFUL >= records - trial->records;
     else
         trial->passed += records - trial->records, trial->on = true;
     trial->until = records + (trial->on ? TRIED : LEFT_OUT);
@@ -291,7 +299,7 @@ static tq_status combine_early(tq_emitter *emitter, const tqi_key *key, uint64_t
             status = tqi_table_add(&emitter->table, key, hash, number, value);
     }
     if (status == TQ_E_MEMORY || status == TQ_E_AGAIN)
-        return put_slowly(emitter, key, hash, number, value);
+        return tqi_emitter_put(emitter, key, hash, number, value);
     if (status) {
         char message[64];
 
@@ -328,7 +336,7 @@ static tq_status add_direct(tq_emitter *emitter, const tqi_key *key, uint64_t ha
 static inline tq_status add(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
 {
     if (__builtin_expect(emitter->emitted.records >= emitter->trial.until, 0))
-        look(emitter);
+        tqi_emitter_look(emitter, false);
     if (emitter->spec->order == TQ_ORDER_STABLE)
         return add_direct(emitter, key, hash, number, value);
     tqi_account_pair(emitter->spec, hash, number, value, &emitter->emitted);
@@ -340,16 +348,7 @@ static inline tq_status add(tq_emitter *emitter, const tqi_key *key, uint64_t ha
     }
     if (emitter->trial.on)
         return combine_early(emitter, key, hash, number, value);
-    return put_slowly(emitter, key, hash, number, value);
-}
-
-static inline tqi_key load_key(const tq_emitter *emitter, tq_slice key)
-{
-    if (key.size > TQI_KEY_INLINE)
-        return tqi_key_borrow_long(key.data, key.size);
-    if (key.data >= emitter->padded_begin && key.data < emitter->padded_end)
-        return tqi_key_load_padded(key.data, key.size);
-    return tqi_key_load_short(key.data, key.size);
+    return tqi_emitter_put(emitter, key, hash, number, value);
 }
 
 /* Sums that have moved on from the front, into their bins: as put_evicted does it for one, with everything in registers
@@ -384,7 +383,7 @@ static void put_others(tq_emitter *emitter, const tq_slice *keys, const uint64_t
 {
     for (size_t i = 0; i < emitter->batch.n_others && !emitter->status; i++) {
         uint32_t k = emitter->batch.others[i];
-        tqi_key key = load_key(emitter, keys[k]);
+        tqi_key key = tqi_emitter_load_key(emitter, keys[k]);
         uint64_t hash = tqi_key_hash(&key);
 
         emitter->emitted.check += hash * values[k];
@@ -416,21 +415,20 @@ static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, const uin
     if (tqi_emitter_stopped(emitter))
         return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
     if (emitter->emitted.records >= emitter->trial.until)
-        look(emitter);
+        tqi_emitter_look(emitter, false);
     if (padded && emitter->spec->combine == TQ_SUM && emitter->trial.on)
         return emit_sums(emitter, keys, values, n);
     for (size_t i = 0; i < n && !emitter->status; i++) {
         if (keys[i].size > TQI_KEY_MAX)
             return tqi_emitter_fail(emitter, TQ_E_USER, "a key of more than 1 GiB was emitted");
-        tqi_key key = load_key(emitter, keys[i]);
+        tqi_key key = tqi_emitter_load_key(emitter, keys[i]);
 
         add(emitter, &key, tqi_key_hash(&key), (int64_t)values[i], (tq_slice){NULL, 0});
     }
     return emitter->status;
 }
 
-/* Whether keys lie in the text that is being mapped: then none is too large, and all have slack behind them. */
-static bool all_in_text(const tq_emitter *emitter, const tq_slice *keys, size_t n)
+bool tqi_emitter_in_text(const tq_emitter *emitter, const tq_slice *keys, size_t n)
 {
     uintptr_t begin = (uintptr_t)emitter->padded_begin, bytes = (uintptr_t)emitter->padded_end - begin;
     uint64_t outside = 0;
@@ -440,19 +438,38 @@ static bool all_in_text(const tq_emitter *emitter, const tq_slice *keys, size_t 
     return outside == 0;
 }
 
+/* n numbers, n <= TQI_FRONT_BATCH, of a job that takes them. */
+static tq_status emit_some(tq_emitter *emitter, const tq_slice *keys, const int64_t *values, size_t n)
+{
+    if (emitter->spec->combine == TQ_STATS)
+        return tq_emit_pairs_decimal(emitter, keys, values, n, 0);
+    return emit_batch(emitter, keys, (const uint64_t *)values, n, tqi_emitter_in_text(emitter, keys, n));
+}
+
+static bool takes_numbers(const tq_emitter *emitter)
+{
+    return emitter->spec->shape.type == TQ_I64 || emitter->spec->combine == TQ_STATS;
+}
+
+tq_status tq_emit_pairs_i64(tq_emitter *emitter, const tq_slice *keys, const int64_t *values, size_t n)
+{
+    if (!takes_numbers(emitter))
+        return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_pairs_i64 in a job whose values are not TQ_I64");
+    for (size_t i = 0; i < n && !emitter->status; i += TQI_FRONT_BATCH)
+        emit_some(emitter, keys + i, values + i, n - i < TQI_FRONT_BATCH ? n - i : TQI_FRONT_BATCH);
+    return emitter->status;
+}
+
 tq_status tq_emit_keys_i64(tq_emitter *emitter, const tq_slice *keys, size_t n, int64_t value)
 {
-    uint64_t values[TQI_FRONT_BATCH];
+    int64_t values[TQI_FRONT_BATCH];
 
-    if (emitter->spec->shape.type != TQ_I64)
+    if (!takes_numbers(emitter))
         return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_keys_i64 in a job whose values are not TQ_I64");
     for (size_t i = 0; i < n && i < TQI_FRONT_BATCH; i++)
-        values[i] = (uint64_t)value;
-    for (size_t i = 0; i < n && !emitter->status; i += TQI_FRONT_BATCH) {
-        size_t some = n - i < TQI_FRONT_BATCH ? n - i : TQI_FRONT_BATCH;
-
-        emit_batch(emitter, keys + i, values, some, all_in_text(emitter, keys + i, some));
-    }
+        values[i] = value;
+    for (size_t i = 0; i < n && !emitter->status; i += TQI_FRONT_BATCH)
+        emit_some(emitter, keys + i, values, n - i < TQI_FRONT_BATCH ? n - i : TQI_FRONT_BATCH);
     return emitter->status;
 }
 
@@ -466,7 +483,7 @@ static tq_status emit(tq_emitter *emitter, tq_slice key, int64_t number, tq_slic
         return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
     if (key.size > TQI_KEY_MAX || value.size > TQI_KEY_MAX)
         return tqi_emitter_fail(emitter, TQ_E_USER, "a key or value of more than 1 GiB was emitted");
-    tqi_key loaded = load_key(emitter, key);
+    tqi_key loaded = tqi_emitter_load_key(emitter, key);
     return add(emitter, &loaded, tqi_key_hash(&loaded), number, value);
 }
 
@@ -478,9 +495,9 @@ void tqi_emitter_begin(tq_emitter *emitter, const tq_record *chunk)
         tqi_direct_begin(&emitter->direct, (tqi_origin){chunk->offset, (uint32_t)chunk->file_number});
     emitter->padded_begin = chunk->data;
     emitter->padded_end = chunk->data + chunk->size;
-    /* Waiting pays where many sums go through the front at once. */
+    /* Waiting pays where many go through front or hot table at once. */
     pending->n = 0;
-    pending->open = emitter->front.lines8 != NULL;
+    pending->open = emitter->front.lines8 != NULL || emitter->hot.entries != NULL;
     pending->text = (uintptr_t)chunk->data;
     pending->text_bytes = pending->open ? chunk->size : 0;
 }
@@ -491,7 +508,11 @@ static __attribute__((noinline)) tq_status emit_pending(tq_emitter *emitter)
     size_t n = pending->n;
 
     pending->n = 0;
-    return emitter->status || n == 0 ? emitter->status : emit_batch(emitter, pending->keys, pending->values, n, true);
+    if (emitter->status || n == 0)
+        return emitter->status;
+    if (emitter->spec->combine == TQ_STATS)
+        return tq_emit_pairs_decimal(emitter, pending->keys, pending->values, n, 0);
+    return emit_batch(emitter, pending->keys, (const uint64_t *)pending->values, n, true);
 }
 
 tq_status tqi_emitter_end(tq_emitter *emitter)
@@ -509,7 +530,7 @@ static inline tq_status append(tq_emitter *emitter, tq_slice key, int64_t value)
     tqi_pending *pending = &emitter->pending;
 
     pending->keys[pending->n] = key;
-    pending->values[pending->n] = (uint64_t)value;
+    pending->values[pending->n] = value;
     if (__builtin_expect(++pending->n == TQI_FRONT_BATCH, 0))
         return emit_pending(emitter);
     return emitter->status;
@@ -531,16 +552,18 @@ tq_status tq_emit_i64(tq_emitter *emitter, tq_slice key, int64_t value)
 
     if (__builtin_expect(key.size <= TQI_KEY_MEDIUM && (uintptr_t)key.data - pending->text < pending->text_bytes, 1))
         return append(emitter, key, value);
-    if (emitter->spec->shape.type != TQ_I64)
+    if (!takes_numbers(emitter))
         return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit_i64 in a job whose values are not TQ_I64");
     if (pending->open && key.size <= TQI_KEY_MEDIUM)
         return append_copy(emitter, key, value);
+    if (emitter->spec->combine == TQ_STATS)
+        return tq_emit_pairs_decimal(emitter, &key, &value, 1, 0);
     return emit(emitter, key, value, (tq_slice){NULL, 0});
 }
 
 tq_status tq_emit(tq_emitter *emitter, tq_slice key, tq_slice value)
 {
-    if (emitter->spec->shape.type == TQ_I64)
+    if (takes_numbers(emitter))
         return tqi_emitter_fail(emitter, TQ_E_USER, "tq_emit in a job whose values are TQ_I64: use tq_emit_i64");
     if (emitter->spec->shape.type == TQ_FIXED && value.size != emitter->spec->shape.bytes)
         return tqi_emitter_fail(emitter, TQ_E_USER, "a value has another size than the job's value_bytes");

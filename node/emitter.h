@@ -1,10 +1,10 @@
 /* Emitters: what stands between a mapper and the shuffle. Each worker has one of its own, so that emitting takes no
- * lock. What is emitted is combined early if that is cheap: sums in a front of hot keys (node/front.h), other combiners in
- * a small table, both of which stay in the L2 cache, and both of which are left out for a while when they find too little
- * to combine. The rest is written into bins (node/bins.h). Bins that are full are combined, each in a table that fits the
- * cache; what is left stays, or is handed on when that has not helped much. So are all bins at the end: what belongs to
- * this rank as it is, since it will be combined when it is reduced, and what belongs to others combined, if that makes it
- * less.
+ * lock. What is emitted is combined early if that is cheap: sums in a front of hot keys (node/front.h), statistics in
+ * a hot table (node/hot.h), other combiners in a small table, all of which stay in the cache, and all of which are
+ * left out for a while when they find too little to combine. The rest is written into bins (node/bins.h). Bins that
+ * are full are combined, each in a table that fits the cache; what is left stays, or is handed on when that has not
+ * helped much. So are all bins at the end: what belongs to this rank as it is, since it will be combined when it is
+ * reduced, and what belongs to others combined, if that makes it less.
  *
  * With TQ_ORDER_STABLE there are no bins: pairs go straight into the ranges of their keys (node/direct.h), or, while the
  * input is sampled to find out where these lie, to a sampler alone.
@@ -18,10 +18,22 @@
 #include "node/bins.h"
 #include "node/direct.h"
 #include "node/front.h"
+#include "node/hot.h"
 #include "node/merge.h"
 #include "node/table.h"
 #include "node/writer.h"
 #include <stdatomic.h>
+
+/* How many values came in which units since the last look, and how many of them were not for the hot table. */
+typedef struct tqi_units {
+    uint64_t seen[TQ_DECIMALS_MAX + 1];
+    uint64_t misfits;
+} tqi_units;
+
+/* Since it was last looked whether a full hot table should be emptied: values, and those that it had no key for. */
+typedef struct tqi_full {
+    uint64_t values, left;
+} tqi_full;
 
 /* Whether combining early pays, found out as it goes: of each so many records some are tried. */
 typedef struct tqi_trial {
@@ -32,7 +44,7 @@ typedef struct tqi_trial {
     uint64_t passed;  /* records for which it was off, in all */
 } tqi_trial;
 
-/* Sums that a mapper has emitted one at a time: they wait here until they are as many as go through the front at once, or
+/* What a mapper has emitted one at a time: it waits here until it is as many as go through front or hot table at once, or
  * until its text ends. A key that lies in the text stays there. */
 typedef struct tqi_pending {
     bool open;         /* something may wait */
@@ -40,7 +52,7 @@ typedef struct tqi_pending {
     size_t text_bytes; /* and how long it is; 0 unless open */
     size_t n;
     tq_slice keys[TQI_FRONT_BATCH];
-    uint64_t values[TQI_FRONT_BATCH];
+    int64_t values[TQI_FRONT_BATCH];
     char copies[TQI_FRONT_BATCH][TQI_KEY_MEDIUM]; /* of keys that lie elsewhere */
 } tqi_pending;
 
@@ -49,6 +61,9 @@ struct tq_emitter {
     tqi_front front;
     tqi_table table; /* of early combining, if it is no sum; has no entries otherwise */
     bool has_table;
+    tqi_hot hot; /* of early combining with TQ_STATS */
+    tqi_units units;
+    tqi_full full;
     tqi_trial trial;
     tqi_bins bins;
     tqi_table scratch; /* of combining bins; made when it is first needed */
@@ -59,7 +74,7 @@ struct tq_emitter {
     const atomic_bool *stop; /* set by the engine when the job is ending early */
     int worker;
     size_t reserved;                               /* of the budget, by the mapper for itself */
-    uint64_t merged_early;                         /* in front or table */
+    uint64_t merged_early;                         /* in front or hot table */
     tq_account emitted, flushed;                   /* flushed: complete once the emitter is finished */
     int64_t *dense; /* spec->dense numbers, of who made the emitter; NULL: the job has none */
     uint64_t counts[TQ_MAX_COUNTERS];              /* of the job's own counters */
@@ -69,7 +84,8 @@ struct tq_emitter {
     tq_error error;                                /* says more if status is not TQ_OK */
     char reason[sizeof(((tq_error *)0)->message)]; /* from tq_emit_fail */
     const char *padded_begin, *padded_end;         /* keys inside may be read with slack */
-    tqi_batch batch;                               /* room for the work on a batch of sums */
+    tqi_batch batch;                               /* room for the work on a batch of sums, */
+    tqi_hot_done hot_done;                         /* and of statistics */
     tqi_pending pending;
     tqi_direct direct; /* TQ_ORDER_STABLE */
     tqi_sampler *sampler; /* of what is emitted then; NULL: none is wanted, */

@@ -9,7 +9,7 @@
 
 typedef struct tqi_entry {
     uint64_t word[2]; /* the key: see key.h */
-    uint64_t value;   /* TQ_I64: the number. TQ_FIXED: a pointer to its bytes. TQ_BYTES: a pointer to a tqi_blob */
+    uint64_t value;   /* TQ_I64: the number. TQ_BYTES: a pointer to a tqi_blob. Others: a pointer to their bytes */
     uint32_t hash32;  /* the upper half of the key's hash */
     uint32_t size;    /* of the key */
 } tqi_entry;
@@ -41,7 +41,7 @@ static inline tq_slice tqi_entry_value(const tqi_value_shape *shape, const tqi_e
 {
     if (shape->type == TQ_I64)
         return (tq_slice){(const char *)&entry->value, sizeof entry->value};
-    if (shape->type == TQ_FIXED)
+    if (shape->type != TQ_BYTES)
         return (tq_slice){(const char *)(uintptr_t)entry->value, shape->bytes};
     const tqi_blob *blob = (const tqi_blob *)(uintptr_t)entry->value;
     return (tq_slice){blob->bytes, blob->size};

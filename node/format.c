@@ -1,8 +1,18 @@
 #include "node/format.h"
 
+#include "node/summary.h"
 #include <string.h>
 
 enum { DIGITS_MAX = 20, JSON_BYTE_MAX = 6 };
+
+/* The columns of a summary, in this order. */
+static const struct {
+    tq_statistic statistic;
+    const char *name;
+} columns[] = {{TQ_STAT_COUNT, "count"}, {TQ_STAT_SUM, "sum"}, {TQ_STAT_MIN, "min"},
+               {TQ_STAT_MEAN, "mean"},   {TQ_STAT_MAX, "max"}, {TQ_STAT_DEVIATION, "stddev"}};
+
+enum { COLUMNS = sizeof columns / sizeof columns[0], COLUMN_MAX = TQ_SUMMARY_TEXT + 16 };
 
 void tqi_text_free(tqi_text *text)
 {
@@ -189,6 +199,26 @@ typedef struct output_row {
     int64_t number;
 } output_row;
 
+static const tq_summary *summary_of(const output_row *row)
+{
+    return (const tq_summary *)(const void *)row->value.data;
+}
+
+/* The columns of a summary, with a comma or tab between them. */
+static char *put_summary(char *to, const tq_summary *summary, bool json)
+{
+    for (size_t c = 0; c < COLUMNS; c++) {
+        if (c > 0)
+            *to++ = json ? ',' : '\t';
+        if (json) {
+            to = put_json_string(to, (tq_slice){columns[c].name, strlen(columns[c].name)});
+            *to++ = ':';
+        }
+        to += tq_summary_text(summary, columns[c].statistic, to);
+    }
+    return to;
+}
+
 static char *put_json_pair(char *to, const char *name, tq_slice bytes)
 {
     to = put_json_string(to, (tq_slice){name, strlen(name)});
@@ -213,7 +243,9 @@ static char *put_json_row(const tqi_format *format, const tqi_value_shape *shape
         to = put_json_pair(to, format->key_name, format->columns == TQ_ROW_BYTES ? join(row, spare) : row->key);
     if (has_key && has_value)
         *to++ = ',';
-    if (has_value && shape->type != TQ_I64) {
+    if (has_value && shape->type == TQI_SUMMARY) {
+        to = put_summary(to, summary_of(row), true);
+    } else if (has_value && shape->type != TQ_I64) {
         to = put_json_pair(to, format->value_name, row->value);
     } else if (has_value) {
         to = put_json_string(to, (tq_slice){format->value_name, strlen(format->value_name)});
@@ -240,6 +272,8 @@ static char *put_text_row(const tqi_format *format, const tqi_value_shape *shape
         *to++ = '\t';
     if (format->columns != TQ_ROW_KEY && shape->type == TQ_I64)
         to = put_number(to, row->number);
+    else if (format->columns != TQ_ROW_KEY && shape->type == TQI_SUMMARY)
+        to = put_summary(to, summary_of(row), false);
     else if (format->columns == TQ_ROW_VALUE_BYTES || format->columns == TQ_ROW_BYTES)
         to = put(to, row->value.data, row->value.size);
     else if (format->columns != TQ_ROW_KEY)
@@ -267,7 +301,8 @@ static tq_status append_row(const tqi_format *format, const tqi_value_shape *sha
     size_t names = is_json ? strlen(format->key_name) + strlen(format->value_name) : 0;
     size_t per_byte = is_json ? JSON_BYTE_MAX : format->raw ? 1 : 2;
     size_t bytes = row->key.size + (shape->type != TQ_I64 ? row->value.size : 0);
-    size_t most = per_byte * bytes + JSON_BYTE_MAX * names + DIGITS_MAX + TQI_KEY_INLINE;
+    size_t numbers = shape->type == TQI_SUMMARY ? COLUMNS * COLUMN_MAX : DIGITS_MAX;
+    size_t most = per_byte * bytes + JSON_BYTE_MAX * names + numbers + TQI_KEY_INLINE;
     tq_status status = reserve(text, most + (is_json ? bytes : 0));
 
     if (status)

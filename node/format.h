@@ -1,4 +1,5 @@
-/* Rows as text: tab-separated lines or JSON lines. Called by workers, each with a buffer of its own. */
+/* Rows as text: tab-separated lines or JSON lines. The columns of a summary are count, sum, min, mean, max and stddev.
+ * Called by workers, each with a buffer of its own. */
 #ifndef TQI_FORMAT_H
 #define TQI_FORMAT_H
 

@@ -99,9 +99,27 @@ static tq_status merge_sums(tqi_table *table, const uint8_t *page, tqi_merge_pla
 
 /* ---- Everything else: in batches, for tables that leave the cache ---- */
 
+/* The next record, with a summary unpacked into *summary; false: there is none, or none that is whole. */
+static inline bool next_record(const tqi_value_shape *shape, const uint8_t **at, const uint8_t *end, tq_slice *key,
+                               tqi_record *record, tq_summary *summary)
+{
+    const uint8_t *from = *at;
+
+    if (!tqi_page_next(shape, at, end, key, &record->value, &record->number))
+        return false;
+    if (shape->type != TQI_SUMMARY)
+        return true;
+    if (!tqi_summary_decode((const uint8_t *)record->value.data, record->value.size, summary)) {
+        *at = from;
+        return false;
+    }
+    record->value = (tq_slice){(const char *)summary, sizeof *summary};
+    return true;
+}
+
 /* Up to TQI_BATCH records from *at on that the table is for; *passed counts those that it is not for. */
 static size_t decode(const tqi_table *table, const uint8_t **at, const uint8_t *end, tqi_record *records,
-                     uint64_t *passed)
+                     tq_summary *summaries, uint64_t *passed)
 {
     bool all = table->hashes.halvings == 0;
     size_t n = 0;
@@ -109,7 +127,7 @@ static size_t decode(const tqi_table *table, const uint8_t **at, const uint8_t *
     for (tq_slice key; n < TQI_BATCH;) {
         tqi_record *record = &records[n];
 
-        if (!tqi_page_next(&table->spec->shape, at, end, &key, &record->value, &record->number))
+        if (!next_record(&table->spec->shape, at, end, &key, record, &summaries[n]))
             break;
         record->key = load_key(key);
         record->hash = tqi_key_hash(&record->key);
@@ -144,9 +162,10 @@ static tq_status merge_any(tqi_table *table, const uint8_t *page, tqi_merge_plac
     tqi_page_header header = tqi_page_read_header(page);
     const uint8_t *first = page + TQI_PAGE_HEADER, *at = first + place->offset, *end = first + header.payload;
     tqi_record records[TQI_BATCH];
+    tq_summary summaries[TQI_BATCH];
     uint64_t passed = 0;
 
-    for (size_t n; (n = decode(table, &at, end, records, &passed)) != 0; passed = 0) {
+    for (size_t n; (n = decode(table, &at, end, records, summaries, &passed)) != 0; passed = 0) {
         tq_status status;
         size_t added = tqi_table_add_batch(table, records, n, &status);
 

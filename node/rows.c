@@ -1,6 +1,7 @@
 #include "node/rows.h"
 
 #include "node/prefix.h"
+#include "node/summary.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,12 +117,19 @@ tq_status tqi_rows_append_page(tqi_rows *rows, const tqi_value_shape *shape, con
     tqi_page_header header = tqi_page_read_header(page);
     const uint8_t *at = page + TQI_PAGE_HEADER, *end = at + header.payload;
     tq_slice key, value;
+    tq_summary summary;
     int64_t number = 0;
     uint32_t n = 0;
     tq_status status = header.records <= header.payload ? reserve(rows, header.records) : TQ_E_ACCOUNT;
 
-    for (; n < header.records && !status && tqi_page_next(shape, &at, end, &key, &value, &number); n++)
+    for (; n < header.records && !status && tqi_page_next(shape, &at, end, &key, &value, &number); n++) {
+        if (shape->type == TQI_SUMMARY) {
+            if (!tqi_summary_decode((const uint8_t *)value.data, value.size, &summary))
+                return TQ_E_ACCOUNT;
+            value = (tq_slice){(const char *)&summary, sizeof summary};
+        }
         status = append(rows, shape, key, number, value, borrow);
+    }
     if (status)
         return status;
     return at == end && n == header.records ? TQ_OK : TQ_E_ACCOUNT;

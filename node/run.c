@@ -2,6 +2,7 @@
 
 #include "common/account.h"
 #include "common/fault.h"
+#include "node/summary.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,11 @@ uint64_t tqi_record_size(const tqi_value_shape *shape, size_t key_size, int64_t 
 
     if (shape->type == TQ_I64)
         return size + tqi_varint_size(tqi_zigzag(number));
+    if (shape->type == TQI_SUMMARY) {
+        uint8_t encoded[TQI_SUMMARY_ENCODED];
+
+        return size + 1 + tqi_summary_encode((const tq_summary *)(const void *)value.data, encoded);
+    }
     return size + value.size + (shape->type == TQ_BYTES ? tqi_varint_size(value.size) : 0);
 }
 
@@ -40,6 +46,13 @@ uint8_t *tqi_record_encode(const tqi_value_shape *shape, const void *key, size_t
     to += key_size;
     if (shape->type == TQ_I64)
         return tqi_varint_put(to, tqi_zigzag(number));
+    if (shape->type == TQI_SUMMARY) {
+        uint8_t encoded[TQI_SUMMARY_ENCODED];
+
+        *to = (uint8_t)tqi_summary_encode((const tq_summary *)(const void *)value.data, encoded);
+        memcpy(to + 1, encoded, *to);
+        return to + 1 + *to;
+    }
     if (shape->type == TQ_BYTES)
         to = tqi_varint_put(to, value.size);
     if (value.size)
@@ -72,6 +85,8 @@ void tqi_account_entry(const tqi_spec *spec, const tqi_value_shape *shape, const
 {
     if (spec->combine == TQ_SUM && shape->type == TQ_I64)
         tqi_account_sum(account, tqi_entry_hash(entry), entry->value);
+    else if (shape->type == TQI_SUMMARY)
+        tqi_account_summary(account, tqi_entry_hash(entry), (const tq_summary *)(uintptr_t)entry->value);
     else
         tqi_account_record(account, tqi_entry_hash(entry), tqi_entry_value_hash(shape, entry));
 }

@@ -7,6 +7,7 @@
 #include "node/entry.h"
 #include "node/pool.h"
 #include "node/spec.h"
+#include "node/summary.h"
 
 typedef struct tqi_run {
     struct tqi_run *next; /* for the owner's lists */
@@ -65,13 +66,20 @@ uint8_t *tqi_encode(const tqi_value_shape *shape, const tqi_entry *entry, uint8_
 /* Make the header of a page whose records are there, and its checksum if it is for another rank. */
 void tqi_seal(const tqi_spec *spec, uint8_t *page, uint32_t partition, uint32_t records, uint32_t payload);
 
-/* Add a pair as it was emitted, or as a page has it, to an account, as the job's combiner has it: number is the value of
- * TQ_I64 pairs, value that of others. */
+static inline void tqi_account_summary(tq_account *account, uint64_t hash, const tq_summary *summary)
+{
+    tqi_account_linear(account, hash, summary->count, tqi_summary_digest(summary));
+}
+
+/* Add a pair as it was emitted, or as a page has it, to an account, as the job's combiner has it: number is the value
+ * of TQ_I64 pairs, value that of others (of a TQ_STATS job, a tq_summary). */
 static inline void tqi_account_pair(const tqi_spec *spec, uint64_t hash, int64_t number, tq_slice value,
                                     tq_account *account)
 {
     if (spec->combine == TQ_SUM)
         tqi_account_sum(account, hash, (uint64_t)number);
+    else if (spec->shape.type == TQI_SUMMARY)
+        tqi_account_summary(account, hash, (const tq_summary *)(const void *)value.data);
     else if (spec->shape.type == TQ_I64)
         tqi_account_record(account, hash, tqi_hash_short((uint64_t)number, 0));
     else

@@ -2,6 +2,7 @@
 
 #include "node/group.h"
 #include "node/rows.h"
+#include "node/summary.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,7 +125,7 @@ static tq_status store_value(tqi_table *table, tqi_entry *entry, int64_t number,
         entry->value = (uint64_t)number;
         return TQ_OK;
     }
-    if (table->spec->shape.type == TQ_FIXED) {
+    if (table->spec->shape.type != TQ_BYTES) {
         const char *bytes = tqi_arena_copy(&table->arena, value.data, value.size);
 
         if (!bytes)
@@ -176,6 +177,9 @@ static inline tq_status merge(tqi_table *table, tqi_entry *entry, int64_t number
     case TQ_MAX:
         if (number > (int64_t)entry->value)
             entry->value = (uint64_t)number;
+        return TQ_OK;
+    case TQ_STATS:
+        tqi_summary_merge((tq_summary *)(uintptr_t)entry->value, (const tq_summary *)(const void *)value.data);
         return TQ_OK;
     case TQ_COMBINE_USER: {
         bool is_number = spec->shape.type == TQ_I64;

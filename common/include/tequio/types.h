@@ -25,8 +25,9 @@ typedef enum tq_value_type {
 /* What one stage of the run counted: records, the sum of their weights, and an order-independent checksum. */
 typedef struct tq_account {
     uint64_t records;
-    uint64_t weight; /* TQ_SUM: the sum of the values modulo 2^64; otherwise the records */
-    uint64_t check;  /* TQ_SUM: sum of hash(key) x value modulo 2^64; otherwise of hash(key, value) */
+    uint64_t weight; /* TQ_SUM: the sum of the values modulo 2^64; TQ_STATS: of the counts; otherwise the records */
+    uint64_t check;  /* TQ_SUM: sum of hash(key) x value modulo 2^64; TQ_STATS: of hash(key) x a linear digest of
+                      * count, sum and squares; otherwise of hash(key, value) */
 } tq_account;
 
 #ifdef __cplusplus
