@@ -2,7 +2,7 @@
 #include <string.h>
 
 static const jobs_entry *const all[] = {
-    &jobs_wordcount, &jobs_grep, &jobs_sort, &jobs_index, &jobs_top, &jobs_distinct, &jobs_histogram,
+    &jobs_wordcount, &jobs_grep, &jobs_sort, &jobs_index, &jobs_top, &jobs_distinct, &jobs_histogram, &jobs_stats,
     &jobs_stream, &jobs_run,
 };
 

@@ -27,7 +27,7 @@ typedef struct jobs_entry {
                                     * it is given; NULL: the operand is the file that the job is in */
 
     /* The job's own options, and the size of the struct that their offsets mean. None of the names may be an option of
-     * the command or, with another type, of another job. */
+     * the command; of options of two jobs that have the same name both take a value, or neither does. */
     const option_row *rows;
     size_t n_rows;
     size_t settings_bytes;
@@ -44,6 +44,14 @@ typedef struct jobs_entry {
     int (*end)(void *user, const tq_stats *stats);
 } jobs_entry;
 
+/* --skip-bad, for the rows of a job that calls records bad (tq_emit_bad): an int64_t at that offset of its settings, which
+ * describe copies to skip_bad. */
+#define JOBS_SKIP_BAD(at)                                                                                              \
+    {                                                                                                                  \
+        .name = "skip-bad", .argument = "N", .type = OPTION_COUNT, .offset = (at),                                     \
+        .help = "pass over up to N bad records, and list them (0)"                                                     \
+    }
+
 /* Job number index, in the order of --help; NULL behind the last. */
 const jobs_entry *jobs_at(size_t index);
 
@@ -56,6 +64,6 @@ typedef struct jobs_run_settings {
 } jobs_run_settings;
 
 extern const jobs_entry jobs_wordcount, jobs_grep, jobs_sort, jobs_index, jobs_top, jobs_distinct, jobs_histogram,
-    jobs_stream, jobs_run;
+    jobs_stats, jobs_stream, jobs_run;
 
 #endif

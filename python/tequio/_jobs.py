@@ -227,16 +227,18 @@ class _JobRun(_Run):
         has_reducer = self.job.reduce or self.job.reduce_keys
         self.type = self.job.result_type if has_reducer else self.job.value_type
         self.written = None
-        if self.job.write_json or self.job.write_text:
+        self.has_columns = self.job.combine == _c.COMBINE_STATS and not has_reducer
+        if self.job.write_json or self.job.write_text or self.has_columns:
             self._write_rows()
 
     def _write_rows(self):
-        """The job writes its rows itself: what it writes is its result."""
+        """The job writes its rows itself, or they have several columns: what is written is its result."""
         self.written = tempfile.NamedTemporaryFile(prefix="tequio-")
         path = os.fsencode(self.written.name)
         self.keep.append(path)
         self.job.output, self.job.output_path = _c.OUTPUT_FILE, path
-        self.job.format = _c.JSON if self.job.write_json else _c.TEXT
+        self.in_json = self.job.write_json or self.has_columns
+        self.job.format = _c.JSON if self.in_json else _c.TEXT
 
     def close(self):
         super().close()
@@ -249,11 +251,11 @@ class _JobRun(_Run):
                 pass  # the job has put another file in its place, and failed later
 
     def lines(self):
-        """Of a job that writes its rows itself: a dictionary for each row, or its text."""
+        """Of such a job: a dictionary for each row, or its text."""
         if self.cluster.rank != 0:
             return []
         with open(self.written.name, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            return [json.loads(line) if self.job.write_json else line.rstrip("\n") for line in file]
+            return [json.loads(line) if self.in_json else line.rstrip("\n") for line in file]
 
     def _text(self, strings):
         encoding = self.inputs.encoding
@@ -281,8 +283,8 @@ def run(name, inputs, callback=None, *, top=0, sort=True, as_numpy=False, everyw
 
     inputs is a path, several, or tequio.files(...). options are the job's own, as the command has them (words="unicode",
     ignore_case=True). Returns a dictionary of key to value, in the order of the keys' bytes; with top=N of the N largest values, these
-    first. as_numpy=True gives two arrays instead. Of a job that writes its rows in a way of its own, a list of what it writes as
-    JSON comes back. Keys are str, or bytes with tequio.files(..., encoding=None).
+    first. as_numpy=True gives two arrays instead. Of a job that writes its rows in a way of its own, or whose rows have several columns
+    (stats), a list of what it writes as JSON comes back. Keys are str, or bytes with tequio.files(..., encoding=None).
 
     callback, everywhere, threads, interval, memory, tmpdir, spill: see map_reduce. Collective, as that is.
     """

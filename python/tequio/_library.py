@@ -10,13 +10,14 @@ import os
 import subprocess
 from ctypes import c_bool, c_char, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
-ABI = 4  # TQ_JOB_ABI of <tequio/tequio.h> that this package was written for
+ABI = 5  # TQ_JOB_ABI of <tequio/tequio.h> that this package was written for
 VERSION = "0.1.0"
 
 OK, E_USAGE, E_USER, E_CANCELLED, E_TIMEOUT, E_AGAIN = 0, 2, 6, 10, 13, 14
 LINES, WORDS = 0, 1
 I64, FIXED, BYTES = 0, 1, 2
 COMBINE = {"sum": 1, "min": 2, "max": 3}
+COMBINE_STATS = 5
 ORDER_KEY, ORDER_VALUE_DESC, ORDER_NONE = 0, 1, 2
 OUTPUT_GATHER, OUTPUT_FILE = 1, 2
 TEXT, JSON = 0, 1

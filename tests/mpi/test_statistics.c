@@ -1,5 +1,5 @@
 /* TQ_STATS: kept rows, rows of a reducer and text; in one file and in several with headers, read by each rank and by
- * rank 0 alone; and bad records, which are counted over all ranks. */
+ * rank 0 alone, and from a feed; and bad records, which are counted over all ranks. */
 #include "words.h"
 
 enum { LINES = 900, KEYS = 37, FILES = 3 };
@@ -85,12 +85,15 @@ static int map_lines(const tq_record *chunk, tq_emitter *emitter, void *user)
 typedef struct inputs {
     char paths[FILES][PATH_SIZE];
     const char *pointers[FILES];
+    int fed;    /* files, */
+    char *text; /* and the last of them */
 } inputs;
 
 static tq_job job_of(const struct trial *trial, inputs *in)
 {
     tq_job job = TQ_JOB_INIT;
 
+    *in = (inputs){0};
     for (int i = 0; i < FILES; i++) {
         char name[32];
 
@@ -268,6 +271,103 @@ static void test_same_bytes(const struct trial *trial)
     free(first);
 }
 
+/* ---- The same from a feed, which is one input with one header ---- */
+
+static int feed_file(tq_slice *chunk, char *why, size_t size, void *user)
+{
+    inputs *in = user;
+    size_t bytes;
+
+    (void)why, (void)size;
+    free(in->text);
+    in->text = NULL;
+    if (in->fed == FILES)
+        return 0;
+    in->text = read_file(in->pointers[in->fed], &bytes);
+    size_t header = in->fed++ ? (size_t)(strchr(in->text, '\n') + 1 - in->text) : 0;
+    *chunk = (tq_slice){in->text + header, bytes - header};
+    return 0;
+}
+
+static void test_fed(const struct trial *trial)
+{
+    inputs in;
+    tq_job job = job_of(trial, &in);
+    tq_row row;
+
+    job.inputs = NULL, job.n_inputs = 0;
+    job.feed = feed_file;
+    tq_future *future = run_well(trial, &job);
+    CHECK(tq_job_rows(future) == (trial->rank == 0 ? KEYS : 0));
+    for (uint64_t r = 0; r < tq_job_rows(future); r++) {
+        CHECK_STATUS(tq_job_row(future, r, &row), TQ_OK);
+        check_summary(&keys[r], row.value);
+    }
+    if (trial->rank == 0) {
+        const tq_stats *stats = tq_job_stats(future);
+
+        CHECK(stats->bad_records == BAD && strcmp(stats->bad[0].file, "feed") == 0);
+        CHECK(stats->bad[0].offset == first_bad);
+    }
+    tq_future_release(future);
+}
+
+/* ---- Where the input is sampled before it is mapped, what was sampled counts once ---- */
+
+enum { SAMPLED_LINES = 30000, BAD_EVERY = 10 };
+
+static int map_sampled(const tq_record *line, tq_emitter *emitter, void *user)
+{
+    (void)user;
+    if (line->header.size != 9)
+        return tq_emit_fail(emitter, "a header of %zu bytes", line->header.size);
+    if (tq_emit_count(emitter, 0, 1))
+        return 1;
+    if (line->data[0] == '-')
+        return tq_emit_bad(emitter, line->file, line->offset, "it is bad") != TQ_OK;
+    return tq_emit(emitter, (tq_slice){line->data, line->size}, (tq_slice){NULL, 0}) != TQ_OK;
+}
+
+static void write_sampled(const char *path)
+{
+    char *text = malloc((size_t)SAMPLED_LINES * 20 + 20), *at = text;
+
+    CHECK(text);
+    at += sprintf(at, "the lines\n");
+    for (int i = 0; i < SAMPLED_LINES; i++)
+        at += sprintf(at, "%sline %d\n", i % BAD_EVERY ? "" : "-", i * 7919 % SAMPLED_LINES);
+    write_file(path, text, (size_t)(at - text));
+    free(text);
+}
+
+static void test_sampled(const struct trial *trial)
+{
+    static const char *const counters[] = {"lines"};
+    const char *input[1];
+    char path[PATH_SIZE];
+    tq_job job = TQ_JOB_INIT;
+    int64_t lines = 0;
+
+    input[0] = path_of(trial, path, "in/sampled");
+    if (trial->rank == 0)
+        write_sampled(path);
+    meet(trial);
+    job.inputs = input, job.n_inputs = 1;
+    job.records = TQ_LINES, job.header = true, job.map = map_sampled;
+    job.value_type = TQ_BYTES, job.order = TQ_ORDER_STABLE;
+    job.counters = counters, job.n_counters = 1;
+    job.skip_bad = SAMPLED_LINES / BAD_EVERY;
+    job.output = TQ_OUTPUT_GATHER;
+    tq_future *future = run_well(trial, &job);
+    CHECK_STATUS(tq_job_counter(future, 0, &lines), TQ_OK);
+    CHECK_THAT(lines == SAMPLED_LINES, "%" PRId64 " lines", lines);
+    if (trial->rank == 0) {
+        CHECK(tq_job_stats(future)->bad_records == SAMPLED_LINES / BAD_EVERY);
+        CHECK(tq_job_rows(future) == SAMPLED_LINES - SAMPLED_LINES / BAD_EVERY);
+    }
+    tq_future_release(future);
+}
+
 /* ---- Headers that differ ---- */
 
 static void test_other_header(const struct trial *trial)
@@ -306,6 +406,8 @@ int main(int argc, char **argv)
     test_reducer(&trial);
     if (trial.threads) /* without, the job runs before the pipe could end */
         test_same_bytes(&trial);
+    test_fed(&trial);
+    test_sampled(&trial);
     test_other_header(&trial);
     return end_trial(&trial);
 }

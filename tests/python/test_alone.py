@@ -274,6 +274,15 @@ class Jobs(unittest.TestCase):
         with self.assertRaises(AttributeError):
             tequio.nothing
 
+    def test_stats(self):
+        path = os.path.join(self.texts.folder.name, "table")
+        with open(path, "w") as file:
+            file.write("when,city,degrees\n1,Oslo,-1.5\n2,Rome,20\n3,Oslo,2\n")
+        self.assertEqual(tequio.run("stats", path, header=True, csv=True, key="city", value="degrees"),
+                         [{"key": "Oslo", "count": 2, "sum": 0.5, "min": -1.5, "mean": 0.25, "max": 2, "stddev": 1.75},
+                          {"key": "Rome", "count": 1, "sum": 20, "min": 20, "mean": 20, "max": 20, "stddev": 0}])
+        os.remove(path)
+
     @unittest.skipUnless(PLUGIN, "TEQUIO_TEST_PLUGIN is not set")
     def test_plugin(self):
         counts = tequio.run(PLUGIN, self.texts.paths, least=9)

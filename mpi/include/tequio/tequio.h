@@ -157,9 +157,10 @@ typedef struct tq_job {
     tq_map_fn map;       /* one record a call; or */
     tq_map_fn map_chunk; /* many whole records a call, with their delimiters; or */
     tq_map_split_fn map_split; /* a whole split, which it pulls. Exactly one of the three is set. */
-    bool header;         /* TQ_LINES, not with map_split: the first line of each file that is not empty is its header, the same in all of
-                          * them (otherwise TQ_E_INPUT). It is no record; mappers see it beside each. map_chunk is
-                          * called for the beginning of a file even if nothing stands behind its header. */
+    bool header;         /* TQ_LINES, not with map_split: the first line of each file that is not empty (of what it holds,
+                          * if it is compressed; of all that feed gives) is its header, the same in all of them (otherwise TQ_E_INPUT). It is no
+                          * record; mappers see it beside each. map_chunk is called for the beginning of a file even if
+                          * nothing stands behind its header. */
     uint64_t skip_bad;   /* so many bad records (tq_emit_bad) are passed over, of all ranks together */
 
     /* Side data: bytes that rank 0 has, and every mapper and reducer gets (tq_emitter_side, tq_rows_side): a dictionary, say,
@@ -217,7 +218,7 @@ typedef struct tq_job {
     void *progress_user; /* handed to progress and on_snapshot instead; NULL = user */
 } tq_job;
 
-#define TQ_JOB_ABI 4
+#define TQ_JOB_ABI 5
 #define TQ_JOB_INIT {.abi = TQ_JOB_ABI}
 
 /* Queue a job. Collective. Everything job points to is copied, but user. Returns at once with a future that the caller

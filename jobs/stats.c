@@ -1,0 +1,383 @@
+/* stats: count, sum, min, mean, max and standard deviation of the numbers in one column of a text, for each key in
+ * another.
+ *
+ * A line is a record; an empty one is none. Columns are numbered from 1; with --header they can be named, by the first
+ * line of each file. With --csv fields may be quoted as RFC 4180 has it, but not hold a line end. A key is the bytes
+ * of its field, of which there must be at least one; a value is a decimal number as tq_read_number takes it. A line
+ * that lacks one of the two is a bad record, named by the byte at which it begins.
+ *
+ * Lines are cut, and numbers read, many at a time, in units of 10^-decimals, where decimals is what the first numbers
+ * of a chunk mostly have. What does not fit these units, or is bad, is looked at once more by itself. */
+#include "jobs/jobs.h"
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BATCH = 256, /* lines cut and emitted at a time: few calls, and small enough for the L1 cache */
+    SAMPLE = 64, /* numbers that choose the units, */
+    RARE = 16,   /* of which one in so many may be finer, */
+    FINEST = 9,  /* and these are the most decimals: more would leave too little room in front of the point */
+    SHOWN = 40,  /* bytes of a field in a message */
+    ROOM = 1024, /* bytes of a key with quotation marks for which no memory is asked */
+    COLUMNS = 1000000
+};
+
+typedef struct stats_settings {
+    const char *key, *value; /* a number, or with header a name */
+    const char *delimiter;   /* NULL: a comma with csv, a semicolon without */
+    bool header, csv;
+    int64_t skip_bad;
+} stats_settings;
+
+enum { KEY, VALUE }; /* the wanted columns, in this order */
+
+/* A chunk of lines being mapped. */
+typedef struct mapping {
+    const tq_record *chunk;
+    tq_emitter *emitter;
+    tq_columns columns;
+    unsigned decimals; /* of the units */
+    bool has_units;
+    tq_slice keys[BATCH], numbers[BATCH];
+    int64_t values[BATCH];
+    bool alone[BATCH]; /* to be looked at by itself */
+} mapping;
+
+/* ---- Columns ---- */
+
+static char delimiter_of(const stats_settings *settings)
+{
+    if (!settings->delimiter)
+        return settings->csv ? ',' : ';';
+    return strcmp(settings->delimiter, "\\t") == 0 ? '\t' : settings->delimiter[0];
+}
+
+/* The number of a column, from 1; 0: it is none. */
+static uint32_t number_of(const char *column)
+{
+    char *end;
+    unsigned long number = isdigit((unsigned char)column[0]) ? strtoul(column, &end, 10) : 0;
+
+    return number >= 1 && number <= COLUMNS && *end == '\0' ? (uint32_t)number : 0;
+}
+
+/* Whether a field, which may be quoted, holds that. */
+static bool holds(tq_slice field, bool may_be_quoted, const char *name)
+{
+    bool quoted = may_be_quoted && field.size >= 2 && *field.data == '"';
+    const char *at = field.data + quoted, *end = field.data + field.size - quoted;
+
+    for (; at < end && *name != '\0' && *at == *name; at++, name++)
+        at += quoted && *at == '"';
+    return at == end && *name == '\0';
+}
+
+/* Without the mark that some programs put in front of UTF-8. */
+static tq_slice without_mark(tq_slice header)
+{
+    bool marked = header.size >= 3 && memcmp(header.data, "\xef\xbb\xbf", 3) == 0;
+
+    return marked ? (tq_slice){header.data + 3, header.size - 3} : header;
+}
+
+/* The column of that name, from 0, or otherwise of that number. False: there is none, or more than one. */
+static bool find_column(const mapping *m, const char *name, uint32_t *found)
+{
+    tq_slice line = without_mark(m->chunk->header), field;
+    const char *file = m->chunk->file;
+    uint32_t n = 0, times = 0;
+    tq_field what;
+
+    for (; (what = tq_next_field(&line, &m->columns, &field)) == TQ_FIELD; n++) {
+        if (!holds(field, m->columns.quotes, name))
+            continue;
+        times++;
+        *found = n;
+    }
+    if (times == 0 && number_of(name) != 0 && number_of(name) <= n) {
+        *found = number_of(name) - 1;
+        times = 1;
+    }
+    if (what != TQ_FIELD_NONE)
+        tq_emit_refuse(m->emitter, file, 0, "the header breaks the rules of quotation");
+    else if (times == 0)
+        tq_emit_refuse(m->emitter, file, 0, "the header names no column '%s'", name);
+    else if (times > 1)
+        tq_emit_refuse(m->emitter, file, 0, "the header names %" PRIu32 " columns '%s'", times, name);
+    return what == TQ_FIELD_NONE && times == 1;
+}
+
+static bool find_columns(mapping *m, const stats_settings *settings)
+{
+    m->columns = (tq_columns){.delimiter = delimiter_of(settings), .quotes = settings->csv, .n = 2};
+    if (settings->header)
+        return find_column(m, settings->key, &m->columns.wanted[KEY]) &&
+               find_column(m, settings->value, &m->columns.wanted[VALUE]);
+    m->columns.wanted[KEY] = number_of(settings->key) - 1;
+    m->columns.wanted[VALUE] = number_of(settings->value) - 1;
+    return true;
+}
+
+/* ---- Lines by themselves ---- */
+
+/* A field for a message, in room of SHOWN + 4 bytes. */
+static const char *show(tq_slice field, char *room)
+{
+    size_t n = field.size < SHOWN ? field.size : SHOWN;
+
+    for (size_t i = 0; i < n; i++)
+        room[i] = iscntrl((unsigned char)field.data[i]) ? '?' : field.data[i];
+    strcpy(room + n, n < field.size ? "..." : "");
+    return room;
+}
+
+/* The offset of the line that a place is in. */
+static uint64_t offset_of(const mapping *m, const char *place)
+{
+    const char *begin = m->chunk->data, *newline = memrchr(begin, '\n', (size_t)(place - begin));
+
+    return m->chunk->offset + (newline ? (uint64_t)(newline + 1 - begin) : 0);
+}
+
+static tq_status say_number(const mapping *m, tq_slice number, tq_number what)
+{
+    uint64_t offset = offset_of(m, number.data);
+    const char *file = m->chunk->file;
+    char shown[SHOWN + 4];
+
+    show(number, shown);
+    if (what == TQ_NUMBER_TOO_LARGE)
+        return tq_emit_bad(m->emitter, file, offset, "'%s' is too large: numbers must be less than 10^18", shown);
+    if (what == TQ_NUMBER_TOO_FINE)
+        return tq_emit_bad(m->emitter, file, offset,
+                           "'%s' has too many digits: 18 in all, and behind the point, are the most", shown);
+    return tq_emit_bad(m->emitter, file, offset, "'%s' is no number", shown);
+}
+
+/* A line whose fields were not found: it is empty, or bad. */
+static tq_status map_irregular(const mapping *m, const char *begin)
+{
+    uint32_t key = m->columns.wanted[KEY], value = m->columns.wanted[VALUE], n = 0;
+    tq_slice line = tq_line_at((tq_slice){begin, m->chunk->size - (size_t)(begin - m->chunk->data)}), field;
+    uint64_t offset = offset_of(m, begin);
+    const char *file = m->chunk->file;
+    tq_field what;
+
+    if (line.size == 0)
+        return TQ_OK;
+    for (; (what = tq_next_field(&line, &m->columns, &field)) == TQ_FIELD;)
+        n++;
+    if (what == TQ_FIELD_UNCLOSED)
+        return tq_emit_bad(m->emitter, file, offset, "a quoted field does not end on its line");
+    if (what == TQ_FIELD_STRAY)
+        return tq_emit_bad(m->emitter, file, offset,
+                           "a quotation mark inside a field, or something behind a quoted one");
+    return tq_emit_bad(m->emitter, file, offset, "the line has %" PRIu32 " column%s, but the %s is column %" PRIu32, n,
+                       n == 1 ? "" : "s", n <= key ? "key" : "value", n <= key ? key + 1 : value + 1);
+}
+
+/* A pair whose key has quotation marks in it. */
+static tq_status emit_quoted(const mapping *m, tq_slice key, int64_t value, unsigned decimals)
+{
+    char room[ROOM], *memory = key.size > sizeof room ? malloc(key.size) : room;
+
+    if (!memory)
+        return (tq_status)tq_emit_fail(m->emitter, "no memory for a key of %zu bytes", key.size);
+    key = tq_unquote(key, memory);
+    tq_status status = tq_emit_pairs_decimal(m->emitter, &key, &value, 1, decimals);
+    if (memory != room)
+        free(memory);
+    return status;
+}
+
+static tq_status map_alone(const mapping *m, tq_slice key, tq_slice number)
+{
+    int64_t value;
+    unsigned decimals;
+
+    if (number.size == TQ_NO_FIELD)
+        return map_irregular(m, number.data);
+    tq_number what = tq_read_number(number, &value, &decimals);
+    if (key.size == 0)
+        return tq_emit_bad(m->emitter, m->chunk->file, offset_of(m, key.data), "the key is empty");
+    if (what != TQ_NUMBER)
+        return say_number(m, number, what);
+    if (m->columns.quotes && *key.data == '"')
+        return emit_quoted(m, key, value, decimals);
+    return tq_emit_pairs_decimal(m->emitter, &key, &value, 1, decimals);
+}
+
+/* ---- Many lines ---- */
+
+/* The largest units in which nearly all numbers of a sample are whole. */
+static void choose_units(mapping *m, size_t n)
+{
+    size_t seen[TQ_DECIMALS_MAX + 1] = {0}, some = 0, finer = 0;
+
+    for (size_t i = 0; i < n && i < SAMPLE; i++) {
+        unsigned decimals;
+        int64_t value;
+
+        if (tq_read_number(m->numbers[i], &value, &decimals) != TQ_NUMBER)
+            continue;
+        seen[decimals]++;
+        some++;
+    }
+    for (m->decimals = TQ_DECIMALS_MAX; m->decimals > 0; m->decimals--) {
+        finer += seen[m->decimals];
+        if (m->decimals <= FINEST && finer * RARE > some)
+            break;
+    }
+    m->has_units = some > 0;
+}
+
+/* Take quotation marks off. Keys that have others inside keep theirs. Returns how many these are. */
+static size_t unquote(mapping *m, size_t n)
+{
+    size_t alone = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        tq_slice key = m->keys[i], number = m->numbers[i];
+
+        if (number.size == TQ_NO_FIELD)
+            continue;
+        if (number.size >= 2 && *number.data == '"')
+            m->numbers[i] = (tq_slice){number.data + 1, number.size - 2};
+        if (key.size < 2 || *key.data != '"')
+            continue;
+        m->alone[i] = memchr(key.data + 1, '"', key.size - 2) != NULL;
+        if (!m->alone[i])
+            m->keys[i] = (tq_slice){key.data + 1, key.size - 2};
+        alone += m->alone[i];
+    }
+    return alone;
+}
+
+/* Map those that are to be looked at by themselves. Returns how many others there are, which move to the front. */
+static size_t map_some_alone(mapping *m, size_t n, tq_status *status)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n && !*status; i++) {
+        if (m->alone[i] || m->keys[i].size == 0) {
+            *status = map_alone(m, m->keys[i], m->numbers[i]);
+            continue;
+        }
+        m->keys[kept] = m->keys[i];
+        m->values[kept++] = m->values[i];
+    }
+    return kept;
+}
+
+static tq_status map_batch(mapping *m, size_t n)
+{
+    uint32_t left[BATCH];
+    size_t alone = 0, empty = 0;
+    tq_status status = TQ_OK;
+
+    memset(m->alone, 0, n * sizeof *m->alone);
+    if (m->columns.quotes)
+        alone = unquote(m, n);
+    if (!m->has_units)
+        choose_units(m, n);
+    size_t n_left = tq_read_numbers(m->numbers, n, m->decimals, m->values, left);
+    for (size_t i = 0; i < n; i++)
+        empty += m->keys[i].size == 0;
+    for (size_t i = 0; i < n_left; i++)
+        m->alone[left[i]] = true;
+    if (alone + empty + n_left > 0)
+        n = map_some_alone(m, n, &status);
+    return status ? status : tq_emit_pairs_decimal(m->emitter, m->keys, m->values, n, m->decimals);
+}
+
+static int map(const tq_record *chunk, tq_emitter *emitter, void *user)
+{
+    const jobs_context *context = user;
+    mapping m = {.chunk = chunk, .emitter = emitter};
+    tq_slice text = {chunk->data, chunk->size};
+    tq_slice *const fields[] = {[KEY] = m.keys, [VALUE] = m.numbers};
+    size_t n;
+
+    if (!find_columns(&m, context->settings))
+        return 1;
+    while ((n = tq_next_fields(&text, &m.columns, fields, BATCH)) > 0)
+        if (map_batch(&m, n) != TQ_OK)
+            return 1;
+    return 0;
+}
+
+/* ---- The job ---- */
+
+static const char *wrong(const stats_settings *settings)
+{
+    const char *delimiter = settings->delimiter;
+
+    if (!settings->key || !settings->value)
+        return "stats needs --key COLUMN and --value COLUMN";
+    if (!settings->header && (!number_of(settings->key) || !number_of(settings->value)))
+        return "--key and --value take the number of a column, from 1 on, or with --header its name";
+    if (delimiter && delimiter[1] != '\0' && strcmp(delimiter, "\\t") != 0)
+        return "--delimiter takes one byte, or \\t for a tab";
+    if (delimiter && (*delimiter == '\n' || *delimiter == '\r' || (settings->csv && *delimiter == '"')))
+        return "--delimiter cannot be a line end, nor with --csv a quotation mark";
+    return NULL;
+}
+
+static bool describe(tq_job *job, const void *settings, char *why, size_t size)
+{
+    const stats_settings *own = settings;
+    const char *reason = wrong(own);
+
+    if (!reason && job->limit)
+        reason = "--top goes by the number in a row, and a row of stats has not one";
+    if (reason) {
+        snprintf(why, size, "%s", reason);
+        return false;
+    }
+    job->records = TQ_LINES;
+    job->header = own->header;
+    job->skip_bad = (uint64_t)own->skip_bad;
+    job->map_chunk = map;
+    job->value_type = TQ_I64;
+    job->combine = TQ_STATS;
+    return true;
+}
+
+#define AT(member) offsetof(stats_settings, member)
+
+static const option_row rows[] = {
+    {.name = "key",
+     .argument = "COLUMN",
+     .type = OPTION_STRING,
+     .offset = AT(key),
+     .help = "what to group by: a number from 1, or a name"},
+    {.name = "value", .argument = "COLUMN", .type = OPTION_STRING, .offset = AT(value), .help = "the numbers"},
+    {.name = "delimiter",
+     .argument = "BYTE",
+     .type = OPTION_STRING,
+     .offset = AT(delimiter),
+     .help = "between columns; \\t is a tab (; or with --csv ,)"},
+    {.name = "header",
+     .type = OPTION_FLAG,
+     .offset = AT(header),
+     .help = "the first line of each file names the columns"},
+    {.name = "csv", .type = OPTION_FLAG, .offset = AT(csv), .help = "fields may be quoted, as in RFC 4180"},
+    JOBS_SKIP_BAD(AT(skip_bad)),
+};
+
+const jobs_entry jobs_stats = {
+    .name = "stats",
+    .summary = "count, sum, min, mean, max, stddev of a column",
+    .usage = "Cuts lines into columns, and prints for each key, in the order of their bytes,\n"
+             "KEY COUNT SUM MIN MEAN MAX STDDEV with tabs between them. Sums are exact.\n"
+             "\n"
+             "    tequio stats --key 1 --value 2 FILE    of lines such as Hamburg;12.3\n"
+             "    tequio stats --csv --header --key city --value price FILE    by names\n",
+    .rows = rows,
+    .n_rows = sizeof rows / sizeof rows[0],
+    .settings_bytes = sizeof(stats_settings),
+    .describe = describe,
+};
