@@ -252,6 +252,7 @@ static tq_future *submit(tq_cluster *cluster, tqi_job *job)
     tq_future *future = job->future;
     tqi_future_retain(future); /* the engine's hold */
     pthread_mutex_lock(&cluster->lock);
+    job->number = ++cluster->submitted;
     job->next_alive = cluster->alive;
     cluster->alive = job;
     if (cluster->options.threads != 0) {
@@ -270,11 +271,33 @@ static tqi_job *new_job(tq_cluster *cluster, const tq_job *description)
     return tqi_job_new(cluster, &cluster->comm, cluster->executor, description);
 }
 
+/* The job behind a future that the caller holds; NULL: it is of no job of this cluster. */
+static const tqi_job *find_job(tq_cluster *cluster, const tq_future *future)
+{
+    pthread_mutex_lock(&cluster->lock);
+    const tqi_job *job = cluster->alive;
+    while (job && job->future != future)
+        job = job->next_alive;
+    pthread_mutex_unlock(&cluster->lock);
+    return job;
+}
+
 tq_future *tq_submit(tq_cluster *cluster, const tq_job *description)
 {
     tqi_job *job = new_job(cluster, description);
 
-    return job ? submit(cluster, job) : NULL;
+    if (!job)
+        return NULL;
+    if (job->description.rows) {
+        const tqi_job *source = find_job(cluster, job->description.rows);
+
+        if (source)
+            tqi_chain_after(job, source);
+        else if (!job->not_runnable.status)
+            tqi_fail(&job->not_runnable, TQ_E_USAGE, "%s: rows is the future of no job of this cluster",
+                     job->description.name);
+    }
+    return submit(cluster, job);
 }
 
 tq_future *tq_submit_failure(tq_cluster *cluster, const tq_error *error)

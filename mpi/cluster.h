@@ -1,7 +1,7 @@
 /* The cluster handle: the engine thread, its queue of jobs, and the pool of workers.
  *
- * queue, closing and alive are guarded by lock. comm and executor are set before the handle is given out and stay. The
- * engine thread makes every MPI call; with threads = 0 there is none, and the callers of tq_ functions make them. */
+ * queue, closing, alive and submitted are guarded by lock. comm and executor are set before the handle is given out and
+ * stay. The engine thread makes every MPI call; with threads = 0 there is none, and the callers of tq_ functions make them. */
 #ifndef TQI_CLUSTER_H
 #define TQI_CLUSTER_H
 
@@ -22,6 +22,7 @@ struct tq_cluster {
     bool ready, closing;
     tqi_job *queue, **queue_end;
     tqi_job *alive; /* jobs whose notifier may still run */
+    uint64_t submitted;
 };
 
 tq_status tqi_cluster_open(MPI_Comm parent, const tq_cluster_options *options, tq_cluster **cluster, tq_error *error);

@@ -142,18 +142,20 @@ static const char *wrong_counters(const tq_job *job)
     return NULL;
 }
 
-const char *tqi_description_wrong(const tq_job *job)
+static const char *wrong_input(const tq_job *job)
 {
-    const char *reason;
-
-    if (job->abi != TQ_JOB_ABI)
-        return "the job was not initialized with TQ_JOB_INIT, or was compiled for another version of tequio";
-    if ((job->map != NULL) + (job->map_chunk != NULL) + (job->map_split != NULL) != 1)
-        return "exactly one of map, map_chunk and map_split must be set";
+    if ((job->map != NULL) + (job->map_chunk != NULL) + (job->map_split != NULL) + (job->map_row != NULL) != 1)
+        return "exactly one of map, map_chunk, map_split and map_row must be set";
+    if (job->map_row && !job->rows)
+        return "map_row needs rows, the future of an earlier job";
+    if (job->rows && !job->map_row)
+        return "rows, of an earlier job, need map_row";
+    if (job->rows && (job->n_inputs != 0 || job->feed))
+        return "a job has inputs, a feed or the rows of an earlier job, not two of them";
     for (size_t i = 0; i < job->n_inputs; i++)
         if (!job->inputs[i])
             return "inputs, or one of them, is NULL";
-    if (job->n_inputs == 0 && !job->feed)
+    if (job->n_inputs == 0 && !job->feed && !job->rows)
         return "no input is given";
     if (job->n_inputs != 0 && job->feed)
         return "a job has inputs or a feed, not both";
@@ -165,9 +167,18 @@ const char *tqi_description_wrong(const tq_job *job)
         return "record_bytes must be 1 byte to 1 GiB for TQ_FIXED_RECORDS";
     if (job->header && job->records != TQ_LINES)
         return "only TQ_LINES have a header";
-    if (job->header && job->map_split)
-        return "a header is not for map_split";
-    reason = wrong_values(job);
+    if (job->header && (job->map_split || job->map_row))
+        return "a header is not for map_split and map_row";
+    return NULL;
+}
+
+const char *tqi_description_wrong(const tq_job *job)
+{
+    if (job->abi != TQ_JOB_ABI)
+        return "the job was not initialized with TQ_JOB_INIT, or was compiled for another version of tequio";
+    const char *reason = wrong_input(job);
+    if (!reason)
+        reason = wrong_values(job);
     if (!reason)
         reason = wrong_compression(job);
     if (!reason)

@@ -2,8 +2,8 @@
  * of it, and what is mapped goes to its range at once; a range is sorted when it is written.
  *
  * The sample is mapped from short stretches at even distances over all of the input, a share of them by each rank. Where rank
- * 0 reads for everybody, or a file is compressed, there is no input to look into: then the rows are kept on the rank that has mapped them, and routed
- * when all of them were seen (mpi/order.c). */
+ * 0 reads for everybody, a file is compressed, or the input is the rows of an earlier job, there is no input to look
+ * into: then the rows are kept on the rank that has mapped them, and routed when all of them were seen (mpi/order.c). */
 #include "mpi/job.h"
 
 #include "common/account.h"
@@ -173,7 +173,7 @@ tq_status tqi_direct_start(tqi_job *job, tq_error *error)
 
     (void)error;
     job->sample_spec = tqi_direct_sample_spec(&job->spec);
-    job->routes = !job->shipped;
+    job->routes = !job->shipped && !job->spec.map_row;
     job->next_part = 0;
     job->n_parts = job->routes && job->inputs.bytes > FEW_BYTES ? (uint32_t)(TASKS_PER_WORKER * (workers + 1)) : 0;
     return TQ_OK;

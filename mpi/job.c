@@ -27,6 +27,7 @@ static void fill_spec(tqi_job *job)
                            .map = from->map,
                            .map_chunk = from->map_chunk,
                            .map_split = from->map_split,
+                           .map_row = from->map_row,
                            .shape = {(int)from->value_type, from->value_bytes},
                            .combine = from->combine,
                            .combine_fn = from->combine_fn,
@@ -185,6 +186,7 @@ static void free_workings(tqi_job *job)
     tqi_control_free(&job->control);
     tqi_pulse_free(&job->pulse);
     tqi_inputs_free(&job->inputs);
+    tqi_chain_drop(job);
     tqi_side_free(job);
     if (job->output_open)
         tqi_output_discard(&job->output);
@@ -347,6 +349,8 @@ static tq_status take_step(tqi_job *job, const char *phase, tq_status (*take)(tq
     name_error(job, &error, phase);
     if (!tqi_pulse_broken(&error))
         tqi_comm_agree(job->comm, &error);
+    if (error.status == TQ_E_CANCELLED)
+        error.rank = -1; /* it is no rank's doing, but that of an earlier job */
     if (error.status)
         job->error = error;
     return error.status;
@@ -379,7 +383,7 @@ static tq_status check_description(tqi_job *job, tq_error *error)
         return error->status;
     }
     const char *reason = tqi_description_wrong(&job->description), *name = job->description.name;
-    return reason ? tqi_fail(error, TQ_E_USAGE, "%s: %s", name ? name : "job", reason) : TQ_OK;
+    return reason ? tqi_fail(error, TQ_E_USAGE, "%s: %s", name ? name : "job", reason) : tqi_chain_check(job, error);
 }
 
 /* Ranges of keys, before there are any rows. */
@@ -413,6 +417,7 @@ static tq_status map_and_shuffle(tqi_job *job)
     if (status)
         return status;
     tqi_map_end(job);
+    tqi_chain_drop(job);
     if (job->description.skip_bad)
         status = take_step(job, "map", tqi_bad_gather);
     return status ? status : finish_phases(job, TQ_PHASE_MAP, TQ_PHASE_SHUFFLE);

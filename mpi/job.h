@@ -59,6 +59,13 @@ enum { TQI_SPARES = 8, TQI_OUTPUTS = 4 };
 #define TQI_PACKET (1 << 20)
 #endif
 
+/* A place among the rows that a job keeps here. */
+typedef struct tqi_row_cursor {
+    const tqi_job *job;
+    uint32_t part;
+    uint64_t index; /* in the part */
+} tqi_row_cursor;
+
 /* One task of the pool. The engine fills it, a worker runs it, the engine reaps it. */
 typedef struct tqi_work {
     tqi_job *job;
@@ -69,14 +76,15 @@ typedef struct tqi_work {
     tq_error error;
 
     const tqi_file *file; /* map: a range of a file, */
-    uint64_t begin, end;
+    uint64_t begin, end;  /* or, in a chained job, of the rows that the earlier one keeps here, */
     tqi_chunk *chunk; /* or a chunk, */
     tqi_archive
         *archive;      /* or what comes next in a compressed file: given, or found where file was thought to be one */
     bool insist;       /* (see tqi_archive_next) */
     bool archive_over; /* it was the end of it */
     uint64_t archive_before;    /* where it was */
-    uint64_t splits;            /* that end with this work */
+    uint64_t bytes;             /* of input, but for archives */
+    uint64_t splits;            /* that end with this work; chained: rows */
     _Atomic(uint64_t) pulled;   /* bytes of the split that map_split has read; the worker writes it, the engine looks */
     double map_s;               /* how long it took, */
     uint64_t records;           /* and what it emitted */
@@ -91,7 +99,7 @@ typedef struct tqi_work {
 
 /* The map phase's own state. */
 typedef struct tqi_mapping {
-    tqi_range share;                       /* splits that are left of the newest share, */
+    tqi_range share;                       /* splits that are left of the newest share (chained: rows), */
     uint64_t offset;                       /* and how much of the first of them is under way already */
     tqi_chunk *chunk;                      /* or a chunk that no task has yet */
     tqi_archive *archives, **archives_end; /* begun, without a task that goes on with them */
@@ -137,6 +145,7 @@ typedef struct tqi_writing {
 struct tqi_job {
     tqi_job *next;                /* in the cluster's queue, */
     tqi_job *next_alive;          /* and in its list of jobs that are not freed yet */
+    uint64_t number;              /* among all jobs of the cluster, from 1: the same on all ranks */
     tq_cluster *cluster;          /* NULL once it is closed */
     void (*forget)(tqi_job *job); /* the cluster's: the job is about to be freed */
     const tqi_comm *comm;
@@ -163,6 +172,10 @@ struct tqi_job {
     tqi_shares shares;
     tqi_inputs inputs;
     bool shipped; /* rank 0 reads, the others are sent chunks */
+    tq_future *source;      /* chained: the earlier job's, held until its rows are mapped */
+    uint64_t source_number; /* which of the cluster's jobs that is; 0: none */
+    uint64_t source_bytes;  /* what its rows take of the budget here */
+    uint64_t source_first;  /* so many of its rows lower ranks have */
     tqi_range first_share;
     tqi_feeder *feeder;
     tqi_control control;
@@ -380,9 +393,37 @@ void tqi_job_run(tqi_job *job);
 /* The same for a gather. mpi/gather.c */
 void tqi_job_gather(tqi_job *job);
 
+/* ---- mpi/result.c ---- */
+
+/* Row index of those that a finished job keeps here; there must be one. */
+tqi_row_cursor tqi_find_row(const tqi_job *job, uint64_t index);
+
+/* The next rows, at least one and at most `most`, that lie in a row; the cursor moves behind them. There must be one. */
+size_t tqi_next_rows(tqi_row_cursor *at, uint64_t most, const tqi_entry **entries);
+
+/* ---- mpi/chain.c ---- */
+
+/* The job maps the rows of source, which is held: before it is queued. */
+void tqi_chain_after(tqi_job *job, const tqi_job *source);
+
+/* Whether there are such rows, if the job is chained: the error that ended the earlier job; TQ_E_USAGE. */
+tq_status tqi_chain_check(const tqi_job *job, tq_error *error);
+
+/* Count them, and what memory they take, against the job's budget: 0 if it is not chained. */
+void tqi_chain_count(tqi_job *job, uint64_t *rows, uint64_t *bytes);
+
+/* This rank's share of the input is its rows. Collective, waits. TQ_E_MEMORY: they are too many on some rank. */
+tq_status tqi_chain_share(tqi_job *job, tq_error *error);
+
+/* Map a range of them. */
+void tqi_chain_map(tqi_work *work, tqi_mapper *mapper);
+
+/* They are not needed any more. */
+void tqi_chain_drop(tqi_job *job);
+
 /* ---- mpi/side.c ---- */
 
-/* What the job's own data take of the budget: side data and dense results. */
+/* What the job's own data take of the budget: rows of an earlier job, side data and dense results. */
 uint64_t tqi_own_bytes(const tqi_job *job);
 
 /* Give all ranks rank 0's side data. Collective, waits. TQ_E_MEMORY: they take too much of the budget of some rank. */

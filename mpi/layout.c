@@ -107,6 +107,8 @@ static const tq_layout layouts[] = {
     MEMBER(tq_job, map_split),
     MEMBER(tq_job, header),
     MEMBER(tq_job, skip_bad),
+    MEMBER(tq_job, rows),
+    MEMBER(tq_job, map_row),
     MEMBER(tq_job, value_type),
     MEMBER(tq_job, value_bytes),
     MEMBER(tq_job, combine),

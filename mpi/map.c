@@ -14,7 +14,9 @@
 
 enum {
     PIECE_ALIGNMENT = 4096,
-    PIECES_OF_ARCHIVE = 2 /* an archive has a chunk that is mapped, and the beginning of the next */
+    PIECES_OF_ARCHIVE = 2, /* an archive has a chunk that is mapped, and the beginning of the next */
+    ROWS_PER_PIECE = 4096, /* of an earlier job, at most */
+    PIECES_PER_WORKER = 16 /* of these, at least, so that workers end together */
 };
 /* As long as rank 0 may rest before it answers, and more than that. */
 static const double AHEAD_S = 0.01;
@@ -201,7 +203,9 @@ static void map_piece(tqi_work *work, int worker)
         return;
     inject_faults(job->comm->rank);
     tqi_mapper *mapper = mapper_of(work, worker);
-    if (mapper)
+    if (mapper && job->spec.map_row)
+        tqi_chain_map(work, mapper);
+    else if (mapper)
         read_and_map(work, mapper);
     if (tqi_fault("slow-rank-10x", job->comm->rank))
         sleep_for(9 * (tqi_now_s() - begin_s));
@@ -304,7 +308,7 @@ static void done(tqi_job *job, tqi_work *work)
     if (work->archive)
         keep_archive(job, work);
     else
-        mapping->bytes += work->chunk ? tqi_chunk_bytes(work->chunk) : work->end - work->begin;
+        mapping->bytes += work->chunk ? tqi_chunk_bytes(work->chunk) : work->bytes;
     /* The mean of some of the newest pieces. */
     mapping->piece_s = mapping->piece_s > 0 ? 0.75 * mapping->piece_s + 0.25 * work->map_s : work->map_s;
     map->done += work->splits;
@@ -316,7 +320,7 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
     tqi_mapping *mapping = &job->mapping;
     const tq_job *asked = &job->description;
 
-    *mapping = (tqi_mapping){.share = job->first_share, .asking = true, .holds = job->spec.dense > 0};
+    *mapping = (tqi_mapping){.share = job->first_share, .asking = !job->spec.map_row, .holds = job->spec.dense > 0};
     mapping->archives_end = &mapping->archives;
     mapping->dense_rows = mapping->holds && job->spec.dense_rows && job->comm->rank == 0;
     /* How long a piece of a file takes can be foreseen, more or less. What is fed may take any time: no chunk waits here
@@ -344,7 +348,8 @@ tq_status tqi_map_start(tqi_job *job, tq_error *error)
         if (asked->feed_chunks)
             tqi_hub_set_total(job->hub, TQ_PHASE_MAP, asked->feed_chunks, 0);
     } else if (job->comm->rank == 0) {
-        tqi_hub_set_total(job->hub, TQ_PHASE_MAP, job->inputs.splits, job->inputs.bytes);
+        /* What rows take in memory is no measure for the bytes of their keys and values. */
+        tqi_hub_set_total(job->hub, TQ_PHASE_MAP, job->inputs.splits, job->spec.map_row ? 0 : job->inputs.bytes);
     }
     if (tqi_is_direct(job) && job->routes)
         return TQ_OK; /* the ranges have their store and exchange */
@@ -378,6 +383,7 @@ static void start_piece(tqi_job *job)
     work->begin = begin + mapping->offset;
     work->end = whole ? end : end_of_piece(work->begin, end, job->shares.piece);
     mapping->offset = work->end - begin;
+    work->bytes = work->end - work->begin;
     work->splits = work->end == end;
     if (work->file->whole) { /* what this first piece finds out is how to go on */
         mapping->offset = 0;
@@ -419,6 +425,25 @@ static uint64_t workers_of(const tqi_job *job)
     int workers = tq_executor_workers(job->executor);
 
     return workers ? (uint64_t)workers : 1;
+}
+
+/* Some of the rows of the earlier job. */
+static void start_rows(tqi_job *job)
+{
+    tqi_range *share = &job->mapping.share;
+    uint64_t n = job->first_share.count / (PIECES_PER_WORKER * workers_of(job)) + 1;
+    tqi_work *work = tqi_work_new(job, map_piece);
+
+    if (!work)
+        return;
+    n = n < ROWS_PER_PIECE ? n : ROWS_PER_PIECE;
+    n = n < share->count ? n : share->count;
+    work->begin = share->first;
+    work->end = work->begin + n;
+    work->splits = n;
+    share->first += n;
+    share->count -= n;
+    tqi_work_start(work);
 }
 
 /* How many pieces should wait in the queue of the pool behind those that are being mapped: as many as hide what it takes to
@@ -502,7 +527,7 @@ static bool dispatch(tqi_job *job)
         else if (mapping->chunk)
             start_chunk(job);
         else if (mapping->share.count > 0)
-            start_piece(job);
+            job->spec.map_row ? start_rows(job) : start_piece(job);
         else
             break;
         started = true;

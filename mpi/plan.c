@@ -27,15 +27,17 @@ typedef struct plan_header {
     uint64_t range_bytes;
 } plan_header;
 
-/* A hash of those parts of the description which must not differ between ranks. */
-static uint64_t fingerprint(const tq_job *job)
+/* A hash of those parts of the description which must not differ between ranks. source: the number of the earlier job,
+ * or 0. */
+static uint64_t fingerprint(const tq_job *job, uint64_t source)
 {
     uint64_t parts[] = {job->records,        job->value_type,  job->value_bytes, job->combine,
                         job->reduce != NULL, job->result_type, job->order,       job->limit,
                         job->output,         job->format,      job->raw_text,    job->map_chunk != NULL,
                         job->decompress,     job->record_bytes, job->unique,     job->row_text,
                         job->feed != NULL,   job->reduce_keys != NULL, job->n_counters, job->dense,
-                        job->dense_rows != NULL, job->map_split != NULL, job->header, job->skip_bad};
+                        job->dense_rows != NULL, job->map_split != NULL, job->header, job->skip_bad,
+                        job->map_row != NULL, source};
 
     return tqi_hash_long(parts, sizeof parts);
 }
@@ -81,11 +83,10 @@ static tq_status read_header(tqi_job *job, tq_error *error)
     return job->inputs.streams ? TQ_OK : tqi_header_read(&job->inputs, &options, error);
 }
 
-static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t *size, tq_error *error)
+/* The table of files. */
+static tq_status find_inputs(tqi_job *job, uint64_t workers, tq_error *error)
 {
     const tq_job *asked = &job->description;
-    char *packed;
-    size_t packed_size;
     tq_status status = asked->feed
                            ? tqi_inputs_feed(&job->inputs, asked->feed, asked->user, error)
                            : tqi_inputs_expand(&job->inputs, asked->inputs, asked->n_inputs, asked->recursive, error);
@@ -104,13 +105,22 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
         status = tqi_inputs_look(&job->inputs, error);
     if (!status && asked->header)
         status = read_header(job, error);
+    return status;
+}
+
+static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t *size, tq_error *error)
+{
+    char *packed;
+    size_t packed_size;
+    tq_status status = job->spec.map_row ? TQ_OK : find_inputs(job, workers, error);
+
     if (status)
         return status;
     status = tqi_inputs_pack(&job->inputs, &packed, &packed_size);
     if (status)
         return tqi_fail_memory(error, job->inputs.n * sizeof(tqi_file), "the list of files");
-    plan_header header = {fingerprint(asked),
-                          parts_per_rank(&job->inputs, (uint64_t)job->comm->size, workers, asked),
+    plan_header header = {fingerprint(&job->description, job->source_number),
+                          parts_per_rank(&job->inputs, (uint64_t)job->comm->size, workers, &job->description),
                           tqi_round_bytes(job), workers, tqi_range_bytes(job)};
     *size = sizeof header + packed_size;
     *bytes = malloc(*size);
@@ -123,9 +133,10 @@ static tq_status make_plan(tqi_job *job, uint64_t workers, char **bytes, size_t 
 static tq_status read_plan(tqi_job *job, const char *bytes, size_t size, plan_header *header, tq_error *error)
 {
     memcpy(header, bytes, sizeof *header);
-    if (header->fingerprint != fingerprint(&job->description))
+    if (header->fingerprint != fingerprint(&job->description, job->source_number))
         return tqi_fail(error, TQ_E_USAGE, "this rank was given another job than rank 0");
-    if (job->comm->rank != 0 && tqi_inputs_unpack(&job->inputs, bytes + sizeof *header, size - sizeof *header))
+    if (job->comm->rank != 0 && !job->spec.map_row &&
+        tqi_inputs_unpack(&job->inputs, bytes + sizeof *header, size - sizeof *header))
         return tqi_fail_memory(error, size, "the list of files");
     job->description.round_bytes = header->round_bytes;
     job->all_workers = header->workers;
@@ -160,6 +171,14 @@ static tq_status scatter_first_shares(tqi_job *job, tq_error *error)
     return status;
 }
 
+/* Who reads files, and which first. */
+static tq_status read_shares(tqi_job *job, tq_error *error)
+{
+    tq_status status = choose_reader(job, error);
+
+    return status ? status : scatter_first_shares(job, error);
+}
+
 static void set_partitions(tqi_job *job, uint64_t each)
 {
     job->spec.own_partitions = (uint32_t)each;
@@ -188,9 +207,14 @@ tq_status tqi_plan(tqi_job *job, tq_error *error)
     tq_status status;
 
     workers = workers ? workers : 1;
-    status = tqi_comm_sum(job->comm, &workers, 1, error);
+    uint64_t numbers[3] = {workers};
+    tqi_chain_count(job, &numbers[1], &numbers[2]);
+    status = tqi_comm_sum(job->comm, numbers, 3, error);
     if (status)
         return status;
+    workers = numbers[0];
+    job->inputs.splits = numbers[1]; /* for who reads files, the table will say */
+    job->inputs.bytes = numbers[2];
     if (job->comm->rank == 0) {
         if (!make_plan(job, workers, &bytes, &size, error))
             open_output(job, error);
@@ -203,10 +227,10 @@ tq_status tqi_plan(tqi_job *job, tq_error *error)
         status = tqi_comm_agree(job->comm, error);
     }
     free(bytes);
-    if (!status)
-        status = choose_reader(job, error);
-    if (!status)
-        status = scatter_first_shares(job, error);
+    if (!status && job->spec.map_row)
+        status = tqi_chain_share(job, error);
+    else if (!status)
+        status = read_shares(job, error);
     if (!status)
         set_partitions(job, header.parts_per_rank);
     return status;

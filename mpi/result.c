@@ -52,15 +52,7 @@ uint64_t tq_job_rows(const tq_future *future)
     return kept ? job->first_row[job->n_parts] : 0;
 }
 
-/* A place among the rows that this rank keeps, which are in parts. */
-typedef struct cursor {
-    const tqi_job *job;
-    uint32_t part;
-    uint64_t index; /* in the part */
-} cursor;
-
-/* index is that of a row. */
-static cursor find_row(const tqi_job *job, uint64_t index)
+tqi_row_cursor tqi_find_row(const tqi_job *job, uint64_t index)
 {
     uint32_t low = 0, high;
 
@@ -73,19 +65,30 @@ static cursor find_row(const tqi_job *job, uint64_t index)
         else
             high = middle;
     }
-    return (cursor){job, low, index - job->first_row[low]};
+    return (tqi_row_cursor){job, low, index - job->first_row[low]};
 }
 
-/* The row there; the cursor moves behind it. There must be one. */
-static const tqi_entry *next_row(cursor *at)
+size_t tqi_next_rows(tqi_row_cursor *at, uint64_t most, const tqi_entry **entries)
 {
     const tqi_job *job = at->job;
+    uint64_t left;
 
-    while (at->index == job->first_row[at->part + 1] - job->first_row[at->part]) {
+    while ((left = job->first_row[at->part + 1] - job->first_row[at->part] - at->index) == 0) {
         at->part++;
         at->index = 0;
     }
-    return &job->parts[at->part].entries[at->index++];
+    left = left < most ? left : most;
+    *entries = &job->parts[at->part].entries[at->index];
+    at->index += left;
+    return (size_t)left;
+}
+
+static const tqi_entry *next_row(tqi_row_cursor *at)
+{
+    const tqi_entry *entry;
+
+    tqi_next_rows(at, 1, &entry);
+    return entry;
 }
 
 tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row)
@@ -93,7 +96,7 @@ tq_status tq_job_row(const tq_future *future, uint64_t index, tq_row *row)
     if (index >= tq_job_rows(future))
         return TQ_E_USAGE;
     const tqi_job *job = job_of(future);
-    cursor at = find_row(job, index);
+    tqi_row_cursor at = tqi_find_row(job, index);
     const tqi_entry *entry = next_row(&at);
     row->key = tqi_entry_key(entry);
     row->value = tqi_entry_value(&job->spec.result_shape, entry);
@@ -116,7 +119,7 @@ tq_status tq_job_block_size(const tq_future *future, uint64_t first, uint64_t n,
     if (n == 0)
         return TQ_OK;
     const tqi_job *job = job_of(future);
-    cursor at = find_row(job, first);
+    tqi_row_cursor at = tqi_find_row(job, first);
     for (uint64_t i = 0; i < n; i++) {
         const tqi_entry *entry = next_row(&at);
 
@@ -134,7 +137,7 @@ tq_status tq_job_block(const tq_future *future, uint64_t first, uint64_t n, char
     if (n == 0)
         return TQ_OK;
     const tqi_job *job = job_of(future);
-    cursor at = find_row(job, first);
+    tqi_row_cursor at = tqi_find_row(job, first);
     for (uint64_t i = 0; i < n; i++) {
         const tqi_entry *entry = next_row(&at);
         tq_slice key = tqi_entry_key(entry), value = tqi_entry_value(&job->spec.result_shape, entry);

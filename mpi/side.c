@@ -10,21 +10,22 @@ uint64_t tqi_own_bytes(const tqi_job *job)
     uint64_t workers = (uint64_t)tq_executor_workers(job->executor),
              arrays = job->spec.dense ? (workers ? workers : 1) + 1 : 0;
 
-    return job->spec.side.size + arrays * job->spec.dense * sizeof(int64_t);
+    return job->source_bytes + job->spec.side.size + arrays * job->spec.dense * sizeof(int64_t);
 }
 
 static tq_status check(const tqi_job *job, uint64_t bytes, tq_error *error)
 {
-    uint64_t own = tqi_own_bytes(job) + bytes; /* the job does not have the side data yet */
+    uint64_t own = tqi_own_bytes(job) - job->source_bytes + bytes; /* the job does not have the side data yet */
+    uint64_t room = job->budget.limit - job->source_bytes;
 
     if (job->comm->rank == 0 && bytes && !job->description.side)
         return tqi_fail(error, TQ_E_USAGE, "side_bytes is %" PRIu64 ", but side is NULL", bytes);
-    if (job->budget.limit && own > job->budget.limit / 2)
+    if (job->budget.limit && own > room / 2)
         return tqi_fail(error, TQ_E_MEMORY,
                         "side data and dense results take %" PRIu64
                         " bytes, more than half of the memory that the job may take here, %" PRIu64
                         " bytes (see --memory)",
-                        own, job->budget.limit);
+                        own, room);
     return TQ_OK;
 }
 

@@ -3,6 +3,7 @@
 #include "common/error.h"
 #include "common/fault.h"
 #include "node/compact.h"
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -195,6 +196,60 @@ tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk, tqi_place *
     tq_emitter_give_back(emitter, emitter->reserved);
     tqi_place_set_file(place, NULL);
     return status || !ended ? status : tqi_map_blame(emitter, chunk, 0);
+}
+
+/* Where a failure belongs that has to do with row number `number`. */
+static tq_status locate_row(tq_emitter *emitter, const char *name, uint64_t number, int code)
+{
+    tq_error said = emitter->error;
+
+    if (emitter->status == TQ_E_CANCELLED)
+        return emitter->status;
+    if (!emitter->status)
+        emitter->status = TQ_E_USER;
+    if (said.message[0] || emitter->reason[0])
+        tqi_fail(&emitter->error, emitter->status, "row %" PRIu64 " of %s: %s", number, name,
+                 said.message[0] ? said.message : emitter->reason);
+    else
+        tqi_fail(&emitter->error, emitter->status, "row %" PRIu64 " of %s: the mapper returned %d", number, name, code);
+    return emitter->status;
+}
+
+static tq_status call_with_row(tq_emitter *emitter, const tqi_row_range *rows, size_t i, uint64_t *bytes)
+{
+    const tqi_entry *entry = &rows->entries[i];
+    tq_row row = {tqi_entry_key(entry), tqi_entry_value(rows->shape, entry),
+                  rows->shape->type == TQ_I64 ? (int64_t)entry->value : 0};
+
+    if (tqi_emitter_stopped(emitter))
+        return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
+    *bytes += row.key.size + row.value.size;
+    int code =
+        tqi_fault("fail-map", emitter->spec->rank) ? 42 : emitter->spec->map_row(&row, emitter, emitter->spec->user);
+    if (code || emitter->status)
+        return locate_row(emitter, rows->name, rows->first + i, code);
+    emitter->reason[0] = '\0';
+    return TQ_OK;
+}
+
+tq_status tqi_map_rows(tq_emitter *emitter, const tqi_row_range *rows, uint64_t *bytes, tqi_place *place)
+{
+    /* Keys do not lie in a text, where more could be read than they are long. */
+    const tq_record origin = {.data = "", .offset = rows->first};
+    tq_status status = TQ_OK;
+
+    if (emitter->status)
+        return emitter->status;
+    tqi_emitter_begin(emitter, &origin);
+    tqi_place_set_file(place, rows->name);
+    for (size_t i = 0; i < rows->n && !status; i++) {
+        tqi_place_set_offset(place, rows->first + i);
+        status = call_with_row(emitter, rows, i, bytes);
+    }
+    tq_status ended = tqi_emitter_end(emitter);
+    tq_emitter_give_back(emitter, emitter->reserved);
+    tqi_place_set_file(place, NULL);
+    return status || !ended ? status : locate_row(emitter, rows->name, rows->first + rows->n - 1, 0);
 }
 
 tq_status tqi_map_dense(tq_emitter *emitter, const int64_t *dense)

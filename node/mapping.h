@@ -16,6 +16,19 @@ tq_status tqi_map_chunk(tq_emitter *emitter, const tq_record *chunk, tqi_place *
  * had. */
 tq_status tqi_map_blame(tq_emitter *emitter, const tq_record *record, int code);
 
+/* Rows of an earlier job that lie in a row. */
+typedef struct tqi_row_range {
+    const char *name; /* of that job */
+    const tqi_value_shape *shape;
+    const tqi_entry *entries;
+    size_t n;
+    uint64_t first; /* the number of the first of them among all that the job made */
+} tqi_row_range;
+
+/* Run the job's mapper over these, and add the bytes of their keys and values to *bytes. Otherwise as tqi_map_chunk:
+ * place and errors name the number of a row. */
+tq_status tqi_map_rows(tq_emitter *emitter, const tqi_row_range *rows, uint64_t *bytes, tqi_place *place);
+
 /* Let the job's function emit rows of its dense result. */
 tq_status tqi_map_dense(tq_emitter *emitter, const int64_t *dense);
 

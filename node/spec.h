@@ -15,6 +15,7 @@ typedef struct tqi_spec {
     tq_map_fn map;
     tq_map_fn map_chunk;
     tq_map_split_fn map_split;
+    tq_map_row_fn map_row; /* exactly one of the four */
     tqi_value_shape shape; /* of what is emitted */
     tq_combine combine;
     tq_combine_fn combine_fn;

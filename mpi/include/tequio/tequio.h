@@ -10,6 +10,8 @@
  *     tq_future_release(future);
  *     tq_cluster_close(cluster);                        collective
  *
+ * What a job finds may be the input of the next without leaving the memory of its rank: tq_job.rows.
+ *
  * "Collective" means: every rank of the cluster calls it, and in the same order as other collective calls on it.
  * A job is submitted with the same description on every rank; only the pointers may differ.
  *
@@ -85,8 +87,8 @@ typedef enum tq_phase { TQ_PHASE_MAP, TQ_PHASE_SHUFFLE, TQ_PHASE_REDUCE, TQ_PHAS
 /* "map", "shuffle", "reduce", "write". */
 TQ_API const char *tq_phase_tag(tq_phase phase);
 
-/* What is counted: map: splits. shuffle: bytes of pages. reduce: partitions. write: rows. not_done may grow by work
- * that was not known before, but done + not_done never shrinks. */
+/* What is counted: map: splits, or, with map_row, rows. shuffle: bytes of pages. reduce: partitions. write: rows.
+ * not_done may grow by work that was not known before, but done + not_done never shrinks. */
 typedef struct tq_phase_progress {
     const char *tag;
     bool started, finished;
@@ -107,8 +109,8 @@ typedef struct tq_still {
     int rank;                 /* -1: no worker is in the job's own code */
     tq_phase phase;           /* map: */
     uint64_t offset;          /* where the record begins, */
-    char file[TQ_STILL_FILE]; /* and in which file; shortened at its front when longer. reduce: offset is the partition.
-                               * write: neither says anything */
+    char file[TQ_STILL_FILE]; /* and in which file; shortened at its front when longer. With map_row: as in
+                               * tq_place. reduce: offset is the partition. write: neither says anything */
 } tq_still;
 
 typedef struct tq_progress {
@@ -156,12 +158,28 @@ typedef struct tq_job {
     uint64_t record_bytes; /* TQ_FIXED_RECORDS: 1 to 1 GiB */
     tq_map_fn map;       /* one record a call; or */
     tq_map_fn map_chunk; /* many whole records a call, with their delimiters; or */
-    tq_map_split_fn map_split; /* a whole split, which it pulls. Exactly one of the three is set. */
-    bool header;         /* TQ_LINES, not with map_split: the first line of each file that is not empty (of what it holds,
-                          * if it is compressed; of all that feed gives) is its header, the same in all of them (otherwise TQ_E_INPUT). It is no
-                          * record; mappers see it beside each. map_chunk is called for the beginning of a file even if
+    tq_map_split_fn map_split; /* a whole split, which it pulls; or map_row, below. Exactly one of the four is set. */
+    bool header;         /* TQ_LINES, with map or map_chunk: the first line of each file that is not empty (of what it
+                          * holds, if it is compressed; of all that feed gives) is its header, the same in all of them
+                          * (otherwise TQ_E_INPUT). It is no record; mappers see it beside each. map_chunk is called for the beginning of a file even if
                           * nothing stands behind its header. */
     uint64_t skip_bad;   /* so many bad records (tq_emit_bad) are passed over, of all ranks together */
+
+    /* Or the rows that an earlier job of this cluster keeps (TQ_OUTPUT_KEEP, TQ_OUTPUT_GATHER; tq_submit_gather), instead
+     * of inputs: each rank maps those it has, where they lie, and no other rank's. map_row gets one a call. The earlier job
+     * may still be queued or running, so that a whole chain of jobs can be submitted at once; when it has failed or was
+     * cancelled, this one ends with the same error. Several jobs may map the same rows.
+     *
+     * The job holds on to what it needs of the earlier one: that future may be released as soon as tq_submit has returned.
+     * (Then its rows are freed when they are mapped, and what its user points to must stay until it is over.) Until they are
+     * mapped, the rows count against memory_bytes, of which they may take half: more is TQ_E_MEMORY. A budget that is chosen
+     * is chosen beside them.
+     *
+     * With TQ_ORDER_STABLE the place of a row is that in the order of the earlier job. TQ_ORDER_NONE keeps rows on the rank
+     * where the hash of their key belongs (of the key that was emitted, if a reducer writes another): what map_row emits
+     * under that key is not sent anywhere. */
+    tq_future *rows;
+    tq_map_row_fn map_row;
 
     /* Side data: bytes that rank 0 has, and every mapper and reducer gets (tq_emitter_side, tq_rows_side): a dictionary, say,
      * or what an earlier job found. They are broadcast once, before the map phase; what other ranks give here is not looked
@@ -300,7 +318,8 @@ typedef struct tq_bad {
 
 typedef struct tq_stats {
     double seconds;
-    uint64_t files, splits, input_bytes, rows, output_bytes;
+    uint64_t files, splits, input_bytes; /* map_row: no files, rows, and the bytes of their keys and values */
+    uint64_t rows, output_bytes;
     uint64_t rounds;         /* of the shuffle */
     uint64_t partitions;     /* on all ranks */
     tq_account emitted;      /* by the mappers */

@@ -48,6 +48,17 @@ typedef struct tq_emitter tq_emitter;
  * end the job with TQ_E_USER (see tq_emit_fail to give a reason). user is the job's. */
 typedef int (*tq_map_fn)(const tq_record *record, tq_emitter *emitter, void *user);
 
+/* A row of a result. The slices are valid during the call that got it, or as long as that says. */
+typedef struct tq_row {
+    tq_slice key;
+    tq_slice value; /* TQ_I64: the eight bytes of i64 */
+    int64_t i64;    /* TQ_I64 */
+} tq_row;
+
+/* The mapper of a job whose input is the rows of an earlier one (tq_job.rows): as tq_map_fn, but for a row, which is of
+ * the earlier job's result type. */
+typedef int (*tq_map_row_fn)(const tq_row *row, tq_emitter *emitter, void *user);
+
 /* Emit a key and a value; both are copied. Only from a mapper, with its own emitter. tq_emit_i64 for TQ_I64 values,
  * tq_emit for the other types (value must have value_bytes bytes with TQ_FIXED). Keys hold any bytes, at most 1 GiB.
  * Returns TQ_OK; after any other answer the mapper should return: the job is ending anyway. (What there is no memory for
@@ -297,13 +308,6 @@ typedef enum tq_row_text {
     TQ_ROW_BYTES        /* key and value, and nothing between or behind them */
 } tq_row_text;
 
-/* A row of the result. The slices are valid during the call that got it, or as long as that says. */
-typedef struct tq_row {
-    tq_slice key;
-    tq_slice value; /* TQ_I64: the eight bytes of i64 */
-    int64_t i64;    /* TQ_I64 */
-} tq_row;
-
 /* Bytes of the output that a function of the job appends to: any bytes; a number in decimal; a string of JSON, with its
  * quotes, in which a byte that is not UTF-8 becomes what TQ_JSON makes of it. TQ_OK; after any other answer the function
  * should return: the job is ending anyway. */
@@ -338,7 +342,8 @@ typedef struct tq_place {
     const char *phase; /* "map", "reduce" or "write" */
     int rank, worker;
     const char *file; /* map: of the record that the mapper has (map_chunk, map_split: the piece), NULL between two; */
-    uint64_t offset;  /* and where that begins in file, as in tq_record */
+    uint64_t offset;  /* and where that begins in file, as in tq_record. map_row: the name of the earlier job, and the
+                       * number of the row among all that it made, from 0 */
     uint32_t partition; /* reduce */
     tq_slice key;       /* reduce, write: that of the call; size 0: none yet, or an empty one */
 } tq_place;
