@@ -30,7 +30,7 @@ static void describe_still(const tq_progress *progress, char *text, size_t size)
         snprintf(text, size, "%s has stood still for %.0f s at byte %" PRIu64 " of %s%s", who, still->seconds,
                  still->offset, cut > 0 ? "..." : "", still->file + cut);
     else if (still->phase == TQ_PHASE_WRITE)
-        snprintf(text, size, "%s has stood still for %.0f s writing a row", who, still->seconds);
+        snprintf(text, size, "%s has stood still for %.0f s ordering or writing a row", who, still->seconds);
     else
         snprintf(text, size, "%s has stood still for %.0f s reducing partition %" PRIu64, who, still->seconds,
                  still->offset);

@@ -88,6 +88,14 @@ static void say_for_job(const char *line, size_t size, void *user)
         cli_progress_print(r->progress, line, size);
 }
 
+/* A plug-in's compare is what it means by the order of its rows. */
+static tq_order order_of(const cli_options *options, const tq_job *job)
+{
+    if (options->top == 0 && options->sort == SORT_NONE)
+        return TQ_ORDER_NONE;
+    return job->compare != NULL ? TQ_ORDER_USER : options->top > 0 ? TQ_ORDER_VALUE_DESC : TQ_ORDER_KEY;
+}
+
 /* What the command is asked for: a plug-in has no say in that. */
 static void fill_in(run *r, tq_job *job)
 {
@@ -98,7 +106,7 @@ static void fill_in(run *r, tq_job *job)
     job->n_inputs = options->n_inputs;
     job->recursive = options->recursive;
     job->split_bytes = options->split_bytes;
-    job->order = options->top > 0 ? TQ_ORDER_VALUE_DESC : options->sort == SORT_NONE ? TQ_ORDER_NONE : TQ_ORDER_KEY;
+    job->order = order_of(options, job);
     job->limit = (uint64_t)options->top;
     job->output = writes_stdout(options) ? TQ_OUTPUT_FD : TQ_OUTPUT_FILE;
     job->output_path = options->output;
@@ -212,7 +220,7 @@ static void say_stuck(const run *r, const tq_future *future)
         cli_print_line(STDERR_FILENO, "tequio: %s has not returned from byte %llu of %s on rank %d", name,
                        (unsigned long long)still->offset, still->file, still->rank);
     else if (still->phase == TQ_PHASE_WRITE)
-        cli_print_line(STDERR_FILENO, "tequio: %s has not returned from writing a row on rank %d", name, still->rank);
+        cli_print_line(STDERR_FILENO, "tequio: %s has not returned from ordering or writing a row on rank %d", name, still->rank);
     else
         cli_print_line(STDERR_FILENO, "tequio: %s has not returned from reducing partition %llu on rank %d", name,
                        (unsigned long long)still->offset, still->rank);

@@ -92,7 +92,7 @@ static const char *wrong_output(const tq_job *job)
     bool is_number =
         has_reducer(job) ? job->result_type == TQ_I64 : job->value_type == TQ_I64 && job->combine != TQ_STATS;
 
-    if ((unsigned)job->order > TQ_ORDER_STABLE || (unsigned)job->output > TQ_OUTPUT_FD ||
+    if ((unsigned)job->order > TQ_ORDER_USER || (unsigned)job->output > TQ_OUTPUT_FD ||
         (unsigned)job->format > TQ_JSON || (unsigned)job->row_text > TQ_ROW_BYTES)
         return "order, output, format or row_text is none of the known ones";
     if (job->order == TQ_ORDER_STABLE && (job->combine != TQ_COMBINE_NONE || has_reducer(job)))
@@ -107,6 +107,8 @@ static const char *wrong_output(const tq_job *job)
         return "the rows of TQ_STATS have columns: row_text cannot be of bytes";
     if (job->order == TQ_ORDER_VALUE_DESC && !is_number)
         return "TQ_ORDER_VALUE_DESC needs TQ_I64 results";
+    if (job->order == TQ_ORDER_USER && !job->compare)
+        return "TQ_ORDER_USER needs a compare";
     if (job->output == TQ_OUTPUT_FILE && (!job->output_path || !job->output_path[0]))
         return "TQ_OUTPUT_FILE needs an output_path";
     return NULL;

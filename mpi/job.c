@@ -37,6 +37,7 @@ static void fill_spec(tqi_job *job)
                            .dense_rows = from->dense_rows,
                            .n_counters = from->n_counters,
                            .order = from->order,
+                           .compare = from->compare,
                            .limit = from->limit,
                            .unique = from->unique,
                            .spill_compression = from->spill_compression,
@@ -282,6 +283,32 @@ static void await_workers(tqi_job *job)
     tqi_work_abandon(job);
 }
 
+static void tell_why(tqi_job *job, const tq_error *error)
+{
+    pthread_mutex_lock(&job->lock);
+    job->ending = *error;
+    pthread_mutex_unlock(&job->lock);
+}
+
+tq_status tqi_job_await(tqi_job *job, tqi_work *work, tq_error *error)
+{
+    tq_error cancelled;
+
+    tqi_error_clear(&cancelled);
+    tqi_work_start(work);
+    while (tq_future_wait(work->future, REPORT_EVERY_S) == TQ_E_TIMEOUT) {
+        send_report(job);
+        if (cancelled.status || !atomic_load_explicit(&job->cancel, memory_order_relaxed))
+            continue;
+        tqi_fail(&cancelled, TQ_E_CANCELLED, "cancelled");
+        stop_workers(job);
+        tell_why(job, &cancelled);
+    }
+    *error = cancelled.status ? cancelled : work->error;
+    tqi_work_retire(job, work);
+    return error->status;
+}
+
 /* All ranks know that the job is ending: learn why, and stop the workers here. One that does not return from the job's own
  * code keeps its rank, and then all of them, from ending it; so whoever waits for the job can ask for the reason before. */
 static tq_status end_early(tqi_job *job, const tqi_outcome *outcome)
@@ -291,9 +318,7 @@ static tq_status end_early(tqi_job *job, const tqi_outcome *outcome)
         tqi_comm_share_error(job->comm, outcome->failed_rank, &job->error);
     else
         tqi_fail(&job->error, TQ_E_CANCELLED, "cancelled");
-    pthread_mutex_lock(&job->lock);
-    job->ending = job->error;
-    pthread_mutex_unlock(&job->lock);
+    tell_why(job, &job->error);
     await_workers(job);
     return job->error.status;
 }

@@ -66,6 +66,12 @@ typedef struct tqi_row_cursor {
     uint64_t index; /* in the part */
 } tqi_row_cursor;
 
+/* Rank 0, between a task that chooses ranges and who waits for it: pages of samples, and a page of splitters. */
+typedef struct tqi_choosing {
+    char *samples, *chosen;
+    size_t samples_size, chosen_size;
+} tqi_choosing;
+
 /* One task of the pool. The engine fills it, a worker runs it, the engine reaps it. */
 typedef struct tqi_work {
     tqi_job *job;
@@ -91,6 +97,7 @@ typedef struct tqi_work {
     tqi_mapper *mapper;         /* flush */
     uint32_t part;              /* reduce, route, sort, format, count */
     tqi_sample_size sampled;    /* sample */
+    tqi_choosing *choosing;     /* choose */
     tqi_text text;              /* format, write */
     tqi_reduce_account reduced; /* reduce */
     tq_account account;         /* of the rows it routed, or wrote, */
@@ -258,6 +265,9 @@ void tqi_work_start(tqi_work *work);
 /* Call done for each task that is over; the first error becomes the job's. Returns whether there was one. */
 bool tqi_work_reap(tqi_job *job, void (*done)(tqi_job *job, tqi_work *work));
 
+/* Forget a task that is over. */
+void tqi_work_retire(tqi_job *job, tqi_work *work);
+
 /* Keep the memory of a text for the next, or give it back. */
 void tqi_work_reuse_text(tqi_job *job, tqi_text *text);
 
@@ -313,6 +323,9 @@ bool tqi_order_needed(const tqi_job *job);
 bool tqi_order_may_be_early(const tqi_job *job);
 tq_status tqi_order_decide(tqi_job *job, tq_error *error); /* whether early; collective, waits */
 tq_status tqi_order_start_early(tqi_job *job, tq_error *error);
+/* Before and after the job's own function may be called to compare rows; place: NULL if it has none. */
+tqi_place *tqi_enter_order(tqi_job *job, int worker);
+void tqi_leave_order(tqi_place *place);
 /* Direct: rows and bytes are guesses. */
 tq_status tqi_order_start_direct(tqi_job *job, uint64_t rows, uint64_t bytes, tq_error *error);
 void tqi_order_flush(tqi_job *job, tqi_router *router);
@@ -386,6 +399,10 @@ void tqi_job_free_store(tqi_job *job, tqi_store *store);
 
 /* Free the exchange, and keep in mind what it moved. */
 void tqi_job_end_exchange(tqi_job *job);
+
+/* Start a task and wait until it is over, within a step that all ranks take; its error becomes *error. Progress is reported
+ * meanwhile, and if the job is cancelled, the task is told to stop. mpi/job.c, since it is the engine that waits. */
+tq_status tqi_job_await(tqi_job *job, tqi_work *work, tq_error *error);
 
 /* Run it to its end and make its future final. Collective; the engine. */
 void tqi_job_run(tqi_job *job);

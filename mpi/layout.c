@@ -117,6 +117,7 @@ static const tq_layout layouts[] = {
     MEMBER(tq_job, reduce_keys),
     MEMBER(tq_job, result_type),
     MEMBER(tq_job, order),
+    MEMBER(tq_job, compare),
     MEMBER(tq_job, limit),
     MEMBER(tq_job, output),
     MEMBER(tq_job, output_path),

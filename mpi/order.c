@@ -85,39 +85,52 @@ static const tqi_spec *spec_of_samples(const tqi_job *job)
     return tqi_is_direct(job) ? &job->sample_spec : &job->spec;
 }
 
-/* Rank 0: the splitters from what all ranks sent, as a page in malloc'ed memory. */
-static tq_status choose(tqi_job *job, const char *pages, size_t size, char **chosen, size_t *chosen_size,
-                        tq_error *error)
+/* Rank 0: the splitters from what all ranks sent, as a page in malloc'ed memory. A task, since the job's own function may
+ * have to compare the samples. */
+static void choose(tqi_work *work, int worker)
 {
+    tqi_job *job = work->job;
+    tqi_choosing *choosing = work->choosing;
+    const tqi_spec *spec = spec_of_samples(job);
     tqi_rows samples;
     tqi_run *run = NULL;
     tq_status status = TQ_OK;
 
     tqi_rows_init(&samples, &job->budget);
-    for (size_t at = 0; at < size && !status;) {
-        const uint8_t *page = (const uint8_t *)pages + at;
-        const char *broken = tqi_page_validate(page, size - at);
+    for (size_t at = 0; at < choosing->samples_size && !status;) {
+        const uint8_t *page = (const uint8_t *)choosing->samples + at;
+        const char *broken = tqi_page_validate(page, choosing->samples_size - at);
 
-        if (broken) {
-            tqi_rows_free(&samples);
-            return tqi_fail(error, TQ_E_ACCOUNT, "%s (a sample of keys)", broken);
-        }
-        status = tqi_rows_append_page(&samples, &spec_of_samples(job)->result_shape, page, false);
+        status = broken ? tqi_fail(&work->error, TQ_E_ACCOUNT, "%s (a sample of keys)", broken)
+                        : tqi_rows_append_page(&samples, &spec->result_shape, page, false);
         at += TQI_PAGE_HEADER + (size_t)tqi_page_read_header(page).payload;
     }
+    tqi_place *place = tqi_enter_order(job, worker);
     if (!status)
-        status = tqi_order_choose(spec_of_samples(job), &samples, job->order_spec.partitions, &run);
+        status = tqi_order_choose(spec, &samples, job->order_spec.partitions, &run);
+    tqi_leave_order(place);
     tqi_rows_free(&samples);
-    *chosen_size = run ? run->bytes : 0;
-    *chosen = malloc(*chosen_size + 1);
-    if (status == TQ_E_ACCOUNT)
-        return tqi_fail(error, status, "a page of samples is malformed");
-    if (status || !*chosen)
-        status = tqi_fail(error, TQ_E_MEMORY, "no memory to choose the ranges of keys (see --memory)");
-    else if (run)
-        memcpy(*chosen, run->data, run->bytes);
-    tqi_run_free(spec_of_samples(job), run);
-    return status;
+    choosing->chosen_size = run ? run->bytes : 0;
+    choosing->chosen = malloc(choosing->chosen_size + 1);
+    if (choosing->chosen && run)
+        memcpy(choosing->chosen, run->data, run->bytes);
+    if (status == TQ_E_ACCOUNT && !work->error.status)
+        tqi_fail(&work->error, status, "a page of samples is malformed");
+    else if ((status || !choosing->chosen) && !work->error.status)
+        tqi_fail(&work->error, TQ_E_MEMORY, "no memory to choose the ranges of keys (see --memory)");
+    tqi_run_free(spec, run);
+}
+
+static tq_status choose_in_task(tqi_job *job, tqi_choosing *choosing, tq_error *error)
+{
+    tqi_work *work = tqi_work_new(job, choose);
+
+    if (!work) {
+        *error = job->error;
+        return error->status;
+    }
+    work->choosing = choosing;
+    return tqi_job_await(job, work, error);
 }
 
 /* This rank's samples, of the same density as everybody's. rows: of this rank. */
@@ -154,34 +167,33 @@ static const tqi_spec *splitters_spec(const tqi_job *job)
 /* Splitters for everybody. Each step is agreed on, so that nobody waits for somebody who failed. rows: of this rank. */
 static tq_status make_splitters(tqi_job *job, uint64_t rows, tq_error *error)
 {
-    char *samples = NULL, *chosen = NULL;
-    size_t samples_size = 0, chosen_size = 0;
+    tqi_choosing choosing = {0};
     tqi_run *mine = NULL;
 
     sample(job, rows, &mine, error);
     tq_status status = tqi_pulse_broken(error) ? error->status : tqi_comm_agree(job->comm, error);
     if (!status)
-        status = tqi_comm_gather(job->comm, mine ? mine->data : NULL, mine ? mine->bytes : 0, &samples, &samples_size,
-                                 error);
+        status = tqi_comm_gather(job->comm, mine ? mine->data : NULL, mine ? mine->bytes : 0, &choosing.samples,
+                                 &choosing.samples_size, error);
     tqi_run_free(spec_of_samples(job), mine);
     if (!status) {
         if (job->comm->rank == 0)
-            choose(job, samples, samples_size, &chosen, &chosen_size, error);
+            choose_in_task(job, &choosing, error);
         status = tqi_comm_agree(job->comm, error);
     }
-    free(samples);
+    free(choosing.samples);
     if (!status)
-        status = tqi_comm_broadcast(job->comm, 0, &chosen, &chosen_size, error);
+        status = tqi_comm_broadcast(job->comm, 0, &choosing.chosen, &choosing.chosen_size, error);
     if (!status) { /* what fails here on one rank, all agree on below */
-        tq_status made =
-            tqi_splitters_init(&job->splitters, splitters_spec(job), chosen_size > 0 ? (const uint8_t *)chosen : NULL);
+        tq_status made = tqi_splitters_init(&job->splitters, splitters_spec(job),
+                                            choosing.chosen_size > 0 ? (const uint8_t *)choosing.chosen : NULL);
 
         if (made)
             tqi_fail(error, made,
                      made == TQ_E_MEMORY ? "no memory for the ranges of keys (see --memory)"
                                          : "a page of splitters is malformed");
     }
-    free(chosen);
+    free(choosing.chosen);
     return status ? status : tqi_comm_agree(job->comm, error);
 }
 
@@ -277,6 +289,21 @@ void tqi_order_vote(const tqi_job *job, tqi_vote *vote)
     vote->busy |= job->exchange.queued > 0;
 }
 
+tqi_place *tqi_enter_order(tqi_job *job, int worker)
+{
+    if (job->spec.order != TQ_ORDER_USER)
+        return NULL;
+    tqi_place *place = tqi_watch_place(&job->watch, worker);
+    tqi_place_enter(place, TQI_STAGE_ORDER, job->comm->rank, worker);
+    return place;
+}
+
+void tqi_leave_order(tqi_place *place)
+{
+    if (place)
+        tqi_place_leave(place);
+}
+
 /* The router of a worker, of which only one task at a time runs. */
 static tqi_router *router_of(tqi_work *work, int worker)
 {
@@ -321,6 +348,7 @@ static void route_part(tqi_work *work, int worker)
     tqi_job *job = work->job;
     tqi_rows *rows = tqi_scratch_rows(work, worker);
     tqi_router *router = job->spec.order != TQ_ORDER_NONE ? router_of(work, worker) : NULL;
+    tqi_place *place = tqi_enter_order(job, worker);
     tqi_page_buffer buffer = {0};
 
     for (size_t i = 0; rows && i < job->results.parts[work->part].n && !work->error.status; i++) {
@@ -337,6 +365,7 @@ static void route_part(tqi_work *work, int worker)
         else
             route_rows(work, router, rows);
     }
+    tqi_leave_order(place);
     tqi_store_drop(&job->results, work->part);
     tqi_page_buffer_free(&buffer);
 }

@@ -93,7 +93,7 @@ void tqi_work_reuse_text(tqi_job *job, tqi_text *text)
     *text = (tqi_text){.budget = &job->budget};
 }
 
-static void retire(tqi_job *job, tqi_work *work)
+void tqi_work_retire(tqi_job *job, tqi_work *work)
 {
     tq_future_wait(work->future, TQ_FOREVER); /* it has returned, so this is short */
     tq_future_release(work->future);
@@ -117,7 +117,7 @@ bool tqi_work_reap(tqi_job *job, void (*done)(tqi_job *job, tqi_work *work))
         if (work->error.status)
             tqi_job_fail(job, &work->error);
         done(job, work);
-        retire(job, work);
+        tqi_work_retire(job, work);
     }
     return some;
 }
@@ -126,7 +126,7 @@ void tqi_work_abandon(tqi_job *job)
 {
     for (int i = 0; i < job->n_works; i++)
         if (job->works[i]->used)
-            retire(job, job->works[i]);
+            tqi_work_retire(job, job->works[i]);
 }
 
 tqi_rows *tqi_scratch_rows(tqi_work *work, int worker)

@@ -12,6 +12,7 @@
 #include "common/account.h"
 #include "common/error.h"
 #include "common/fault.h"
+#include "node/ordering.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,7 +83,7 @@ tq_status tqi_write_start(tqi_job *job, tq_error *error)
 }
 
 /* The rows of a part from its pages, in their order. */
-static tq_status load(const tqi_job *job, uint32_t part, tqi_rows *rows, tq_error *error)
+static tq_status load(tqi_job *job, int worker, uint32_t part, tqi_rows *rows, tq_error *error)
 {
     tqi_page_buffer buffer = {0};
     tq_status status = TQ_OK;
@@ -101,8 +102,10 @@ static tq_status load(const tqi_job *job, uint32_t part, tqi_rows *rows, tq_erro
             tqi_fail(error, status, "a page of rows is malformed");
     }
     tqi_page_buffer_free(&buffer);
+    tqi_place *place = tqi_enter_order(job, worker);
     if (!status && job->spec.order != TQ_ORDER_NONE)
-        tqi_rows_sort(rows, job->spec.order, &job->spec.result_shape);
+        tqi_ordering_sort(&job->spec, rows);
+    tqi_leave_order(place);
     return status;
 }
 
@@ -203,7 +206,7 @@ static void write_rows(tqi_work *work, int worker)
         return;
     }
     rows = makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
-    if (!rows || load(job, work->part, rows, &work->error))
+    if (!rows || load(job, worker, work->part, rows, &work->error))
         return;
     if (kept > rows->n)
         kept = rows->n;

@@ -1,11 +1,12 @@
 #include "node/order.h"
 
+#include "node/ordering.h"
 #include <stdlib.h>
 
 enum { SPLITTER_KEY_BYTES = 64, STABLE_SPLITTER_KEY_BYTES = 4 << 10 };
 
 /* A sampler keeps so many rows, then half of them. */
-enum { FIRST_STEP = 16, MOST_SAMPLES = 16 << 10 };
+enum { FIRST_STEP = 16, MOST_SAMPLES = 16 << 10, MOST_WHOLE_BYTES = 4 << 20 };
 
 /* One page of rows, all in partition 0. */
 static tq_status one_page(const tqi_spec *spec, const tqi_rows *rows, tqi_run **run)
@@ -16,10 +17,13 @@ static tq_status one_page(const tqi_spec *spec, const tqi_rows *rows, tqi_run **
     return rows->n ? tqi_run_build_one(spec, &spec->result_shape, 0, rows->entries, rows->n, &ignored, run) : TQ_OK;
 }
 
-static tq_status append_short(const tqi_spec *spec, tqi_rows *to, const tqi_entry *entry)
+/* Shorter, if that will do. */
+static tq_status append_sample(const tqi_spec *spec, tqi_rows *to, const tqi_entry *entry)
 {
     tq_slice key = tqi_entry_key(entry), value = tqi_entry_value(&spec->result_shape, entry);
 
+    if (spec->order == TQ_ORDER_USER)
+        return tqi_rows_append(to, &spec->result_shape, key, (int64_t)entry->value, value);
     size_t most = spec->order == TQ_ORDER_STABLE ? STABLE_SPLITTER_KEY_BYTES : SPLITTER_KEY_BYTES;
 
     if (key.size > most)
@@ -40,6 +44,34 @@ void tqi_sampler_free(tqi_sampler *sampler)
     tqi_rows_free(&sampler->rows);
 }
 
+/* Give back the bytes of whole rows that were forgotten. */
+static void compact(tqi_sampler *sampler)
+{
+    const tqi_spec *spec = sampler->spec;
+    tqi_rows kept;
+    tq_status status = TQ_OK;
+
+    tqi_rows_init(&kept, spec->budget);
+    for (size_t i = 0; i < sampler->rows.n && !status; i++) /* without memory for all of them: fewer */
+        status = append_sample(spec, &kept, &sampler->rows.entries[i]);
+    tqi_rows_free(&sampler->rows);
+    sampler->rows = kept;
+}
+
+/* Whether a row can be a sample. */
+static bool is_short(const tqi_spec *spec, const tqi_entry *entry)
+{
+    return spec->order != TQ_ORDER_USER ||
+           entry->size + tqi_entry_value(&spec->result_shape, entry).size <= TQI_MOST_SAMPLE_BYTES;
+}
+
+/* Whether there are enough of them. */
+static bool is_full(const tqi_sampler *sampler)
+{
+    return sampler->rows.n >= MOST_SAMPLES ||
+           (sampler->spec->order == TQ_ORDER_USER && sampler->rows.arena.used > MOST_WHOLE_BYTES);
+}
+
 void tqi_sampler_thin(tqi_sampler *sampler, uint64_t step)
 {
     tqi_rows *rows = &sampler->rows;
@@ -51,15 +83,19 @@ void tqi_sampler_thin(tqi_sampler *sampler, uint64_t step)
             rows->entries[n++] = rows->entries[i];
         rows->n = n;
         sampler->step *= 2;
+        if (sampler->spec->order == TQ_ORDER_USER)
+            compact(sampler);
     }
 }
 
 void tqi_sampler_see(tqi_sampler *sampler, const tqi_entry *entries, size_t n)
 {
     for (; sampler->skip < n; sampler->skip += sampler->step) {
-        if (sampler->rows.n >= MOST_SAMPLES)
+        if (!is_short(sampler->spec, &entries[sampler->skip]))
+            continue;
+        if (is_full(sampler))
             tqi_sampler_thin(sampler, 2 * sampler->step);
-        if (append_short(sampler->spec, &sampler->rows, &entries[sampler->skip]))
+        if (append_sample(sampler->spec, &sampler->rows, &entries[sampler->skip]))
             tqi_sampler_thin(sampler, 2 * sampler->step); /* fewer have to do */
     }
     sampler->skip -= n;
@@ -79,7 +115,7 @@ tq_status tqi_order_sample(const tqi_spec *spec, tqi_sampler *const *samplers, i
         const tqi_rows *rows = &samplers[s]->rows;
 
         for (; next < rows->n && !status; next += step)
-            status = append_short(spec, &samples, &rows->entries[next]);
+            status = append_sample(spec, &samples, &rows->entries[next]);
         next -= rows->n;
     }
     if (!status)
@@ -94,10 +130,11 @@ tq_status tqi_order_choose(const tqi_spec *spec, tqi_rows *samples, uint32_t ran
     tq_status status = TQ_OK;
 
     tqi_rows_init(&chosen, spec->budget);
-    tqi_rows_sort(samples, spec->order, &spec->result_shape);
-    bool enough = samples->n >= ranges || (spec->order == TQ_ORDER_STABLE && samples->n > 0); /* empty ranges do no harm */
+    tqi_ordering_sort(spec, samples);
+    bool few_will_do = spec->order == TQ_ORDER_STABLE || spec->order == TQ_ORDER_USER; /* empty ranges do no harm */
+    bool enough = samples->n >= ranges || (few_will_do && samples->n > 0);
     for (uint64_t r = 1; r < ranges && enough && !status; r++)
-        status = append_short(spec, &chosen, &samples->entries[r * samples->n / ranges]);
+        status = append_sample(spec, &chosen, &samples->entries[r * samples->n / ranges]);
     if (!status)
         status = one_page(spec, &chosen, run);
     tqi_rows_free(&chosen);
@@ -142,22 +179,31 @@ static inline size_t count_less(const uint64_t *numbers, size_t n, uint64_t x)
     return (size_t)(base - numbers) + (n == 1 && *base < x);
 }
 
-uint32_t tqi_range_of(const tqi_splitters *splitters, const tqi_entry *entry)
+/* The first of the splitters low .. high that comes behind the row. */
+static uint32_t search(const tqi_splitters *splitters, const tqi_entry *entry, size_t low, size_t high)
 {
-    const tqi_spec *spec = splitters->spec;
-    uint64_t prefix = tqi_row_prefix(spec->order, entry);
-    size_t n = splitters->rows.n, low = count_less(splitters->prefixes, n, prefix);
-
-    if (low == n || splitters->prefixes[low] != prefix)
-        return (uint32_t)low;
-    size_t high = prefix == UINT64_MAX ? n : low + count_less(splitters->prefixes + low, n - low, prefix + 1);
     while (low < high) {
         size_t middle = (low + high) / 2;
 
-        if (tqi_rows_compare(spec->order, &spec->result_shape, &splitters->rows.entries[middle], entry) <= 0)
+        if (tqi_ordering_compare(splitters->spec, &splitters->rows.entries[middle], entry) <= 0)
             low = middle + 1;
         else
             high = middle;
     }
     return (uint32_t)low;
+}
+
+uint32_t tqi_range_of(const tqi_splitters *splitters, const tqi_entry *entry)
+{
+    const tqi_spec *spec = splitters->spec;
+    uint64_t prefix = tqi_row_prefix(spec->order, entry);
+    size_t n = splitters->rows.n;
+
+    if (__builtin_expect(spec->order == TQ_ORDER_USER, 0))
+        return search(splitters, entry, 0, n);
+    size_t low = count_less(splitters->prefixes, n, prefix);
+    if (low == n || splitters->prefixes[low] != prefix)
+        return (uint32_t)low;
+    size_t high = prefix == UINT64_MAX ? n : low + count_less(splitters->prefixes + low, n - low, prefix + 1);
+    return search(splitters, entry, low, high);
 }

@@ -17,6 +17,9 @@ typedef struct tqi_sampler {
     uint64_t skip; /* rows to pass over before the next */
 } tqi_sampler;
 
+/* A function of the job's that compares (TQ_ORDER_USER) must see whole rows: those that take more are no samples. */
+enum { TQI_MOST_SAMPLE_BYTES = 16 << 10 };
+
 /* What was sampled: records of pages, or bytes of input, and the rows that they become, with the bytes of these in pages. */
 typedef struct tqi_sample_size {
     uint64_t records, rows, bytes;
@@ -37,7 +40,7 @@ void tqi_sampler_thin(tqi_sampler *sampler, uint64_t step);
  * *run = NULL if there are none. TQ_E_MEMORY. */
 tq_status tqi_order_sample(const tqi_spec *spec, tqi_sampler *const *samplers, int n, uint64_t wanted, tqi_run **run);
 
-/* From all samples, sorted here, to the splitters of n ranges: at most n - 1 rows, as a run of one page; NULL if none.
+/* From all samples, sorted here (which may call the job's compare), to the splitters of n ranges: at most n - 1 rows, as a run of one page; NULL if none.
  * TQ_E_MEMORY. */
 tq_status tqi_order_choose(const tqi_spec *spec, tqi_rows *samples, uint32_t ranges, tqi_run **run);
 

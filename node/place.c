@@ -20,18 +20,28 @@ void tqi_place_leave(tqi_place *place)
     atomic_store_explicit(&place->stage, TQI_STAGE_NONE, memory_order_relaxed);
 }
 
+tqi_place *tqi_place_here(void)
+{
+    return atomic_load_explicit(&here, memory_order_relaxed);
+}
+
+static const char *name_of(tqi_stage stage)
+{
+    static const char *const names[] = {"", "map", "reduce", "order", "write"};
+
+    return names[stage];
+}
+
 bool tq_here(tq_place *result)
 {
-    tqi_place *place = atomic_load_explicit(&here, memory_order_relaxed);
+    tqi_place *place = tqi_place_here();
 
     if (!place)
         return false;
     tqi_stage stage = atomic_load_explicit(&place->stage, memory_order_relaxed);
     bool maps = stage == TQI_STAGE_MAP;
     uint64_t offset = atomic_load_explicit(&place->offset, memory_order_relaxed);
-    *result = (tq_place){.phase = maps                        ? "map"
-                                  : stage == TQI_STAGE_REDUCE ? "reduce"
-                                                              : "write",
+    *result = (tq_place){.phase = name_of(stage),
                          .rank = atomic_load_explicit(&place->rank, memory_order_relaxed),
                          .worker = atomic_load_explicit(&place->worker, memory_order_relaxed),
                          .file = maps ? atomic_load_explicit(&place->file, memory_order_relaxed) : NULL,

@@ -10,14 +10,20 @@
 #include <stdatomic.h>
 #include <tequio/mapreduce.h>
 
-typedef enum tqi_stage { TQI_STAGE_NONE, TQI_STAGE_MAP, TQI_STAGE_REDUCE, TQI_STAGE_WRITE } tqi_stage;
+typedef enum tqi_stage {
+    TQI_STAGE_NONE,
+    TQI_STAGE_MAP,
+    TQI_STAGE_REDUCE,
+    TQI_STAGE_ORDER,
+    TQI_STAGE_WRITE
+} tqi_stage;
 
 typedef struct tqi_place {
     _Atomic(tqi_stage) stage;
     _Atomic(int) rank, worker;
     _Atomic(const char *) file; /* map; NULL between two pieces */
     _Atomic(uint64_t) offset;   /* map: of the record in file. reduce: the partition */
-    _Atomic(uint64_t) keys;     /* reduce, write: how many keys the function was called for */
+    _Atomic(uint64_t) keys;     /* reduce, order, write: how many keys the function was called for */
     _Atomic(const char *) key;  /* and the newest of them, */
     _Atomic(size_t) key_size;
     char apart[64]; /* no two places of an array share a line of the cache */
@@ -28,6 +34,9 @@ void tqi_place_enter(tqi_place *place, tqi_stage stage, int rank, int worker);
 
 /* And is not any more. */
 void tqi_place_leave(tqi_place *place);
+
+/* The place of the calling thread; NULL: it is in no function of a job. */
+tqi_place *tqi_place_here(void);
 
 static inline void tqi_place_set_file(tqi_place *place, const char *file)
 {

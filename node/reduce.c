@@ -3,6 +3,7 @@
 #include "common/error.h"
 #include "common/fault.h"
 #include "node/block.h"
+#include "node/ordering.h"
 #include "node/table.h"
 #include <inttypes.h>
 #include <stdarg.h>
@@ -353,7 +354,7 @@ static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows,
                          .account = account};
 
     if (spec->limit && spec->order != TQ_ORDER_NONE)
-        n = tqi_entries_prune(rows, n, spec->order, &spec->result_shape, spec->limit);
+        n = tqi_ordering_prune(spec, rows, n);
     else if (spec->limit && n > spec->limit)
         n = spec->limit; /* they are in order already */
     *sent = n;

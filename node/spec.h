@@ -27,6 +27,7 @@ typedef struct tqi_spec {
     tq_slice side;                /* the same bytes on all ranks */
     size_t n_counters;            /* at most TQ_MAX_COUNTERS */
     tq_order order;
+    tq_compare_fn compare; /* TQ_ORDER_USER */
     uint64_t limit;
     bool unique;
     tq_compression spill_compression; /* one that this build has */

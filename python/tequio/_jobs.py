@@ -224,6 +224,8 @@ class _JobRun(_Run):
         (_describe_plugin if is_plugin else _describe_builtin)(self, name, options)
         if is_plugin:  # which has no say in these
             self.job.order, self.job.limit, self.job.output = order, limit, _c.OUTPUT_GATHER
+            if self.job.compare and order != _c.ORDER_NONE:
+                self.job.order = _c.ORDER_USER
         has_reducer = self.job.reduce or self.job.reduce_keys
         self.type = self.job.result_type if has_reducer else self.job.value_type
         self.written = None

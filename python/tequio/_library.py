@@ -18,7 +18,7 @@ LINES, WORDS = 0, 1
 I64, FIXED, BYTES = 0, 1, 2
 COMBINE = {"sum": 1, "min": 2, "max": 3}
 COMBINE_STATS = 5
-ORDER_KEY, ORDER_VALUE_DESC, ORDER_NONE = 0, 1, 2
+ORDER_KEY, ORDER_VALUE_DESC, ORDER_NONE, ORDER_USER = 0, 1, 2, 4
 OUTPUT_GATHER, OUTPUT_FILE = 1, 2
 TEXT, JSON = 0, 1
 PHASES = 4
@@ -173,7 +173,7 @@ TaskFn = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p)
 Job = structure("tq_job", abi=c_int, name=c_char_p, inputs=c_void_p, n_inputs=c_size_t, recursive=c_bool, feed=c_void_p,
                 feed_chunks=c_uint64, split_bytes=c_uint64, records=c_int, map=c_void_p, map_chunk=c_void_p,
                 value_type=c_int, value_bytes=c_size_t, combine=c_int, combine_fn=c_void_p, reduce=c_void_p,
-                reduce_keys=c_void_p, result_type=c_int, order=c_int, limit=c_uint64, output=c_int,
+                reduce_keys=c_void_p, result_type=c_int, order=c_int, compare=c_void_p, limit=c_uint64, output=c_int,
                 output_path=c_char_p, format=c_int, write_text=c_void_p, write_json=c_void_p,
                 memory_bytes=c_uint64, tmpdir=c_char_p, spill_bytes=c_uint64, interval_s=c_double, progress=c_void_p,
                 on_snapshot=c_void_p, user=c_void_p, progress_user=c_void_p)

@@ -14,7 +14,7 @@ typedef struct settings {
 static const tq_setting choices[] = {
     {"how", TQ_SETTING_TEXT, offsetof(settings, how), "not",
      "crash|overflow|divide|abort|exit|sleep|spin|flood|code|reason"},
-    {"where", TQ_SETTING_TEXT, offsetof(settings, where), "map", "map|reduce|describe|end"},
+    {"where", TQ_SETTING_TEXT, offsetof(settings, where), "map", "map|reduce|compare|describe|end"},
     {"word", TQ_SETTING_TEXT, offsetof(settings, word), "bad", "the word at which it happens"},
     {"fail", TQ_SETTING_TEXT, offsetof(settings, fail), NULL, "a word at which the mapper fails besides"},
     {"rank", TQ_SETTING_INTEGER, offsetof(settings, rank), "-1", "the rank on which it happens"},
@@ -126,6 +126,18 @@ static int reduce(tq_slice key, tq_values *values, tq_rows_out *out, void *user)
     return 0;
 }
 
+/* Short words first. Whatever begins with the word will do. */
+static int compare(const tq_row *a, const tq_row *b, void *user)
+{
+    size_t size = strlen(chosen->word);
+
+    (void)user;
+    if (is_time("compare", (tq_slice){a->key.data, a->key.size < size ? a->key.size : size}) ||
+        is_time("compare", (tq_slice){b->key.data, b->key.size < size ? b->key.size : size}))
+        misbehave(chosen->how);
+    return (a->key.size > b->key.size) - (a->key.size < b->key.size);
+}
+
 static tq_status describe(tq_job *job, const tq_process *process, char *why, size_t size)
 {
     chosen = job->user;
@@ -143,6 +155,7 @@ static tq_status describe(tq_job *job, const tq_process *process, char *why, siz
     job->map = map;
     job->combine = TQ_SUM;
     job->reduce = strcmp(chosen->where, "reduce") == 0 ? reduce : NULL;
+    job->compare = strcmp(chosen->where, "compare") == 0 ? compare : NULL;
     return TQ_OK;
 }
 

@@ -208,6 +208,7 @@ typedef struct tq_job {
     size_t n_counters;
 
     tq_order order;
+    tq_compare_fn compare; /* TQ_ORDER_USER; not looked at otherwise */
     uint64_t limit; /* keep only the first rows of that order; 0 = all */
     bool unique;    /* TQ_ORDER_STABLE, without a limit: of the rows of one key only the first */
     tq_output_kind output;

@@ -285,11 +285,12 @@ typedef enum tq_order {
     TQ_ORDER_KEY,        /* by the key's bytes, ascending */
     TQ_ORDER_VALUE_DESC, /* by the value, descending (TQ_I64 results only) */
     TQ_ORDER_NONE,       /* whichever is cheapest: by a fixed hash of the key */
-    TQ_ORDER_STABLE      /* by the key's bytes, ascending, and rows of one key in the order in which they were emitted: by the
+    TQ_ORDER_STABLE,     /* by the key's bytes, ascending, and rows of one key in the order in which they were emitted: by the
                           * place in the input of the record that the mapper had. For jobs without combiner and reducer,
                           * whose mapper is map or map_chunk.
                           * Rows are sorted once, in the ranges of keys that they were mapped to. Where those lie is learned
                           * from a sample before, so the mapper may be called for a record more than once. */
+    TQ_ORDER_USER        /* by tq_job.compare */
 } tq_order;
 
 typedef enum tq_format {
@@ -307,6 +308,15 @@ typedef enum tq_row_text {
     TQ_ROW_VALUE_BYTES, /* value, and nothing behind it */
     TQ_ROW_BYTES        /* key and value, and nothing between or behind them */
 } tq_row_text;
+
+/* An order of the job's own: less than 0 if row a comes before b, greater if behind it, 0 if it does not matter; then the key's
+ * bytes decide, and then the value. It must depend on the two rows and user alone, and be an order: if a comes before b and b
+ * before c, then a before c; and b behind a if a is before b. What is none loses no row and ends all the same, but how the rows
+ * come out then may depend on ranks, threads and splits.
+ *
+ * Called on all ranks by several workers at a time on different rows: it may read what user points to, and change none of
+ * it. It sees whole rows of the result; and as every comparison is a call, it is slower than the other orders. */
+typedef int (*tq_compare_fn)(const tq_row *a, const tq_row *b, void *user);
 
 /* Bytes of the output that a function of the job appends to: any bytes; a number in decimal; a string of JSON, with its
  * quotes, in which a byte that is not UTF-8 becomes what TQ_JSON makes of it. TQ_OK; after any other answer the function
@@ -339,13 +349,13 @@ typedef enum tq_compression {
 
 /* Where a worker stands in the job's own code. */
 typedef struct tq_place {
-    const char *phase; /* "map", "reduce" or "write" */
+    const char *phase; /* "map", "reduce", "order" (a tq_compare_fn, but for rows that are ordered while reducing) or "write" */
     int rank, worker;
     const char *file; /* map: of the record that the mapper has (map_chunk, map_split: the piece), NULL between two; */
     uint64_t offset;  /* and where that begins in file, as in tq_record. map_row: the name of the earlier job, and the
                        * number of the row among all that it made, from 0 */
     uint32_t partition; /* reduce */
-    tq_slice key;       /* reduce, write: that of the call; size 0: none yet, or an empty one */
+    tq_slice key;       /* reduce, order, write: that of the call (of the first row, if it compares two); size 0: none yet, or an empty one */
 } tq_place;
 
 /* Where the calling thread stands. False: in no function of a job. What *place points to stays while the

@@ -1,0 +1,167 @@
+#include "node/ordering.h"
+
+#include "node/place.h"
+#include <string.h>
+
+enum { FEW_ROWS = 8 };
+
+/* Rows to be put in order by the job's function. */
+typedef struct sorter {
+    const tqi_spec *spec;
+    tqi_place *place; /* of the worker; NULL: nobody asks */
+} sorter;
+
+static sorter sorter_of(const tqi_spec *spec)
+{
+    return (sorter){spec, tqi_place_here()};
+}
+
+static bool is_stopped(const sorter *by)
+{
+    return by->spec->stop && atomic_load_explicit(by->spec->stop, memory_order_relaxed);
+}
+
+static tq_row row_of(const tqi_value_shape *shape, const tqi_entry *entry)
+{
+    tq_row row = {tqi_entry_key(entry), tqi_entry_value(shape, entry), 0};
+
+    if (shape->type == TQ_I64)
+        row.i64 = (int64_t)entry->value;
+    return row;
+}
+
+static int compare(const sorter *by, const tqi_entry *a, const tqi_entry *b)
+{
+    const tqi_spec *spec = by->spec;
+    tq_row first = row_of(&spec->result_shape, a), second = row_of(&spec->result_shape, b);
+
+    if (by->place)
+        tqi_place_set_key(by->place, first.key);
+    int order = spec->compare(&first, &second, spec->user);
+    return order ? order : tqi_rows_compare(TQ_ORDER_KEY, &spec->result_shape, a, b);
+}
+
+static bool before(const sorter *by, const tqi_entry *a, const tqi_entry *b)
+{
+    return compare(by, a, b) < 0;
+}
+
+int tqi_ordering_compare(const tqi_spec *spec, const tqi_entry *a, const tqi_entry *b)
+{
+    if (spec->order != TQ_ORDER_USER)
+        return tqi_rows_compare(spec->order, &spec->result_shape, a, b);
+    sorter by = sorter_of(spec);
+    return compare(&by, a, b);
+}
+
+/* ---- Sorting: not by partitioning around a row, which is only safe if the rows behind it are really behind it ---- */
+
+static void insertion_sort(const sorter *by, tqi_entry *first, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        tqi_entry held = first[i];
+        size_t at = i;
+
+        for (; at > 0 && before(by, &held, &first[at - 1]); at--)
+            first[at] = first[at - 1];
+        first[at] = held;
+    }
+}
+
+/* Two sorted halves become one. spare has room for the first. */
+static void merge(const sorter *by, tqi_entry *first, size_t half, size_t n, tqi_entry *spare)
+{
+    size_t left = 0, right = half, to = 0;
+
+    memcpy(spare, first, half * sizeof *spare);
+    while (left < half && right < n)
+        first[to++] = before(by, &first[right], &spare[left]) ? first[right++] : spare[left++];
+    memcpy(first + to, spare + left, (half - left) * sizeof *spare);
+}
+
+static void merge_sort(const sorter *by, tqi_entry *first, size_t n, tqi_entry *spare)
+{
+    size_t half = n / 2;
+
+    if (n <= FEW_ROWS) {
+        insertion_sort(by, first, n);
+        return;
+    }
+    if (is_stopped(by))
+        return;
+    merge_sort(by, first, half, spare);
+    merge_sort(by, first + half, n - half, spare);
+    if (before(by, &first[half], &first[half - 1]))
+        merge(by, first, half, n, spare);
+}
+
+/* Restore the heap whose root is at: the row that comes last on top. */
+static void sift_down(const sorter *by, tqi_entry *heap, size_t at, size_t n)
+{
+    tqi_entry held = heap[at];
+
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && before(by, &heap[child], &heap[child + 1]))
+            child++;
+        if (!before(by, &held, &heap[child]))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = held;
+}
+
+static void swap(tqi_entry *a, tqi_entry *b)
+{
+    tqi_entry held = *a;
+
+    *a = *b;
+    *b = held;
+}
+
+/* Needs no memory. */
+static void heap_sort(const sorter *by, tqi_entry *first, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0 && !is_stopped(by);)
+        sift_down(by, first, i, n);
+    while (n > 1 && !is_stopped(by)) {
+        swap(&first[0], &first[--n]);
+        sift_down(by, first, 0, n);
+    }
+}
+
+void tqi_ordering_sort(const tqi_spec *spec, tqi_rows *rows)
+{
+    size_t bytes = rows->n / 2 * sizeof(tqi_entry);
+
+    if (spec->order != TQ_ORDER_USER) {
+        tqi_rows_sort(rows, spec->order, &spec->result_shape);
+        return;
+    }
+    sorter by = sorter_of(spec);
+    tqi_entry *spare = bytes ? tqi_budget_alloc(rows->budget, bytes) : NULL;
+    if (spare || rows->n <= FEW_ROWS)
+        merge_sort(&by, rows->entries, rows->n, spare);
+    else
+        heap_sort(&by, rows->entries, rows->n);
+    tqi_budget_free(rows->budget, spare, bytes);
+}
+
+size_t tqi_ordering_prune(const tqi_spec *spec, tqi_entry *entries, size_t n)
+{
+    size_t limit = spec->limit && spec->limit < n ? (size_t)spec->limit : n;
+
+    if (spec->order != TQ_ORDER_USER)
+        return tqi_entries_prune(entries, n, spec->order, &spec->result_shape, spec->limit);
+    if (limit == n)
+        return n;
+    sorter by = sorter_of(spec);
+    for (size_t i = limit / 2; i-- > 0;)
+        sift_down(&by, entries, i, limit);
+    for (size_t i = limit; i < n && !is_stopped(&by); i++) {
+        if (!before(&by, &entries[i], &entries[0]))
+            continue;
+        swap(&entries[0], &entries[i]);
+        sift_down(&by, entries, 0, limit);
+    }
+    return limit;
+}
