@@ -99,6 +99,8 @@ static const char *wrong_output(const tq_job *job)
         return "TQ_ORDER_STABLE is for jobs without combiner and reducer";
     if (job->order == TQ_ORDER_STABLE && job->map_split)
         return "TQ_ORDER_STABLE needs map or map_chunk: with map_split the input cannot be sampled";
+    if (job->order == TQ_ORDER_STABLE && job->partition)
+        return "TQ_ORDER_STABLE has no partitions: it cannot be had with partition";
     if (job->order == TQ_ORDER_STABLE && job->dense)
         return "a dense result has no input position for TQ_ORDER_STABLE";
     if (job->unique && (job->order != TQ_ORDER_STABLE || job->limit))

@@ -24,13 +24,16 @@ bool tqi_order_needed(const tqi_job *job)
 {
     bool gather = job->description.output == TQ_OUTPUT_GATHER && job->comm->size > 1;
 
-    return job->spec.order != TQ_ORDER_NONE || gather;
+    return tqi_spec_orders(&job->spec) || gather;
 }
 
 bool tqi_order_may_be_early(const tqi_job *job)
 {
     const tqi_spec *spec = &job->spec;
 
+    /* Keys that the job has put into a partition are no random sample. */
+    if (tqi_spec_is_placed(spec))
+        return false;
     return spec->order != TQ_ORDER_NONE && spec->combine != TQ_COMBINE_NONE && !tqi_spec_has_reducer(spec) && !spec->limit;
 }
 
@@ -205,7 +208,7 @@ static uint32_t choose_owners(tqi_job *job, uint64_t bytes)
 
     *spec = job->spec;
     spec->shape = job->spec.result_shape;
-    if (job->spec.order != TQ_ORDER_NONE) {
+    if (tqi_spec_orders(&job->spec)) {
         spec->own_partitions = ranges_per_rank(job, bytes);
         spec->partitions = spec->own_partitions * (uint32_t)job->comm->size;
         spec->first_partition = spec->own_partitions * (uint32_t)job->comm->rank;
@@ -228,7 +231,7 @@ static tq_status start(tqi_job *job, uint64_t rows, uint64_t bytes, tqi_store *i
     if (job->shares.routed > bytes / job->all_workers)
         job->shares.routed = bytes / job->all_workers; /* more would only be touched: it is what a worker has to route */
     bool many = job->total_rows > FEW_ROWS || bytes > FEW_BYTES;
-    if (job->spec.order != TQ_ORDER_NONE && many)
+    if (tqi_spec_orders(&job->spec) && many)
         status = make_splitters(job, rows, error);
     else if (tqi_splitters_init(&job->splitters, splitters_spec(job), NULL))
         status = tqi_fail_memory(error, 0, "the ranges of keys");
@@ -347,7 +350,7 @@ static void route_part(tqi_work *work, int worker)
 {
     tqi_job *job = work->job;
     tqi_rows *rows = tqi_scratch_rows(work, worker);
-    tqi_router *router = job->spec.order != TQ_ORDER_NONE ? router_of(work, worker) : NULL;
+    tqi_router *router = tqi_spec_orders(&job->spec) ? router_of(work, worker) : NULL;
     tqi_place *place = tqi_enter_order(job, worker);
     tqi_page_buffer buffer = {0};
 

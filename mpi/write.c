@@ -103,7 +103,7 @@ static tq_status load(tqi_job *job, int worker, uint32_t part, tqi_rows *rows, t
     }
     tqi_page_buffer_free(&buffer);
     tqi_place *place = tqi_enter_order(job, worker);
-    if (!status && job->spec.order != TQ_ORDER_NONE)
+    if (!status && tqi_spec_orders(&job->spec))
         tqi_ordering_sort(&job->spec, rows);
     tqi_leave_order(place);
     return status;

@@ -64,6 +64,8 @@ tq_status tqi_bins_put(tqi_bins *bins, const tqi_key *key, uint64_t hash, int64_
     const void *bytes = key->size <= TQI_KEY_INLINE ? (const void *)key->word : (const void *)(uintptr_t)key->word[1];
     uint64_t size = tqi_record_size(&spec->shape, key->size, number, value);
 
+    if (tqi_spec_is_placed(spec))
+        bin = &bins->bins[tqi_partition_of(tqi_spec_place(spec, (tq_slice){bytes, key->size}), bins->n)];
     /* Behind bin->end there is TQI_SHORT_ROOM, of which a key's copy may use TQI_KEY_INLINE. */
     if (!bin->end || size + TQI_KEY_INLINE > (size_t)(bin->end + TQI_SHORT_ROOM - bin->at)) {
         tq_status status = tqi_bins_open(bins, bin, size, anyway);

@@ -1,4 +1,4 @@
-/* Bins: what a worker has emitted and not yet sent, divided by the hash of the keys. Each bin is a chain of pages; a record
+/* Bins: what a worker has emitted and not yet sent, divided by the hash of the keys (or as the job has it: tqi_spec_place). Each bin is a chain of pages; a record
  * is written to the end of its bin's open page, once, in the form in which it may travel and be reduced. Dividing first
  * and combining each bin later, in a table that fits the cache, touches main memory in streams only, where one large
  * table would miss the cache for each new key. (Radix partitioning: Manegold, Boncz and Kersten, 2002.)
@@ -51,7 +51,7 @@ void tqi_bins_free(tqi_bins *bins);
  * is looked at, but a page of the record's own needs its share of the budget). TQ_E_MEMORY. */
 tq_status tqi_bins_open(tqi_bins *bins, tqi_bin *bin, uint64_t size, bool anyway);
 
-/* Put a record of any kind into the bin of its key's hash. The same errors. */
+/* Put a record of any kind into the bin of its key's hash, or of what the job's partition function says. The same errors. */
 tq_status tqi_bins_put(tqi_bins *bins, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value, bool anyway);
 
 /* Close the open page of a bin, and take all its pages. Their checksums are not made yet. NULL: it is empty. */

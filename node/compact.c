@@ -25,6 +25,27 @@ static tq_status need_scratch(tq_emitter *emitter)
     return emitter->has_scratch ? TQ_OK : tqi_emitter_fail(emitter, TQ_E_MEMORY, "no memory to combine (see --memory)");
 }
 
+/* Divide the scratch table's entries, which belong to several partitions, into a run. */
+static tq_status build(tq_emitter *emitter, tqi_run **run)
+{
+    const tqi_spec *spec = emitter->spec;
+    const tqi_table *scratch = &emitter->scratch;
+    uint32_t *partition_of = NULL;
+    size_t bytes = scratch->n * sizeof *partition_of;
+
+    if (tqi_spec_is_placed(spec)) {
+        partition_of = tqi_budget_force(spec->budget, bytes);
+        if (!partition_of)
+            return TQ_E_MEMORY;
+        for (size_t i = 0; i < scratch->n; i++)
+            partition_of[i] = tqi_partition_of(tqi_spec_place(spec, tqi_entry_key(&scratch->entries[i])), spec->partitions);
+    }
+    tq_status status =
+        tqi_run_build(&emitter->builder, scratch->entries, scratch->n, partition_of, &emitter->built, run);
+    tqi_budget_free(spec->budget, partition_of, partition_of ? bytes : 0);
+    return status;
+}
+
 /* Hand on the scratch table's entries, all of bin b, as a run. */
 static tq_status send_scratch(tq_emitter *emitter, uint32_t b)
 {
@@ -44,7 +65,7 @@ static tq_status send_scratch(tq_emitter *emitter, uint32_t b)
     if (emitter->bins.whole)
         status = tqi_writer_put(&writer, scratch->entries, scratch->n);
     else
-        status = tqi_run_build(&emitter->builder, scratch->entries, scratch->n, NULL, &emitter->built, &run);
+        status = build(emitter, &run);
     if (status)
         tqi_writer_discard(&writer);
     if (status == TQ_E_MEMORY)
@@ -80,7 +101,7 @@ static tq_status keep_scratch(tq_emitter *emitter)
 static tq_status merge_pages(tq_emitter *emitter, uint32_t b, tqi_run *pages, progress *so_far)
 {
     tqi_table *scratch = &emitter->scratch;
-    tqi_hashes hashes = {emitter->bins.n, 0, 0};
+    tqi_hashes hashes = {tqi_spec_is_placed(emitter->spec) ? 1 : emitter->bins.n, 0, 0};
     tq_status status = TQ_OK;
 
     tqi_table_clear(scratch, hashes);

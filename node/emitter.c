@@ -20,10 +20,11 @@ enum { FIRST_ENTRIES = 1024, MOST_EARLY_ENTRIES = 16 << 10, MOST_EARLY_BYTES = 1
 static void init_early(tq_emitter *emitter, size_t bytes)
 {
     const tqi_spec *spec = emitter->spec;
-    bool has_front = spec->combine == TQ_SUM && tqi_front_init(&emitter->front, spec->budget, bytes);
+    emitter->sums = spec->combine == TQ_SUM && !tqi_spec_is_placed(spec);
+    bool has_front = emitter->sums && tqi_front_init(&emitter->front, spec->budget, bytes);
     bool has_hot = spec->combine == TQ_STATS && tqi_hot_init(&emitter->hot, spec->budget, bytes);
 
-    if (spec->combine != TQ_SUM && spec->combine != TQ_STATS && spec->combine != TQ_COMBINE_NONE) {
+    if (!emitter->sums && spec->combine != TQ_STATS && spec->combine != TQ_COMBINE_NONE) {
         size_t limit = bytes / TQI_ENTRY_COST;
 
         limit = limit < FIRST_ENTRIES ? FIRST_ENTRIES : limit > MOST_EARLY_ENTRIES ? MOST_EARLY_ENTRIES : limit;
@@ -340,7 +341,7 @@ static inline tq_status add(tq_emitter *emitter, const tqi_key *key, uint64_t ha
     if (emitter->spec->order == TQ_ORDER_STABLE)
         return add_direct(emitter, key, hash, number, value);
     tqi_account_pair(emitter->spec, hash, number, value, &emitter->emitted);
-    if (emitter->spec->combine == TQ_SUM) {
+    if (emitter->sums) {
         if (!emitter->trial.on)
             return put_sum(emitter, key, hash, (uint64_t)number);
         add_sum(emitter, key, hash, (uint64_t)number);
@@ -416,7 +417,7 @@ static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, const uin
         return tqi_emitter_fail(emitter, TQ_E_CANCELLED, "cancelled");
     if (emitter->emitted.records >= emitter->trial.until)
         tqi_emitter_look(emitter, false);
-    if (padded && emitter->spec->combine == TQ_SUM && emitter->trial.on)
+    if (padded && emitter->sums && emitter->trial.on)
         return emit_sums(emitter, keys, values, n);
     for (size_t i = 0; i < n && !emitter->status; i++) {
         if (keys[i].size > TQI_KEY_MAX)

@@ -58,6 +58,7 @@ typedef struct tqi_pending {
 
 struct tq_emitter {
     const tqi_spec *spec;
+    bool sums; /* of a kind that goes through the front and straight into bins */
     tqi_front front;
     tqi_table table; /* of early combining, if it is no sum; has no entries otherwise */
     bool has_table;

@@ -80,7 +80,7 @@ static tq_status put_value(tq_emitter *emitter, tq_slice bytes, int64_t value, u
     uint64_t added = tqi_digest_value(&digest, value);
     tqi_bin *bin = tqi_bin_of(&emitter->bins, hash);
 
-    if (bin->at >= bin->end || key.size > TQI_KEY_MEDIUM) {
+    if (bin->at >= bin->end || key.size > TQI_KEY_MEDIUM || tqi_spec_is_placed(emitter->spec)) {
         tq_summary summary = tqi_summary_of(value, decimals);
 
         return tqi_emitter_put(emitter, &key, hash, 0, (tq_slice){(const char *)&summary, sizeof summary});

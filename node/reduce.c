@@ -353,14 +353,14 @@ static tq_status send_rows(tqi_reducer *reducer, uint32_t part, tqi_entry *rows,
                          .owner = reducer->owner,
                          .account = account};
 
-    if (spec->limit && spec->order != TQ_ORDER_NONE)
+    if (spec->limit && tqi_spec_orders(spec))
         n = tqi_ordering_prune(spec, rows, n);
     else if (spec->limit && n > spec->limit)
         n = spec->limit; /* they are in order already */
     *sent = n;
     if (reducer->routes)
         return tqi_router_put(&reducer->router, rows, n, account) ? no_memory(reducer, part, error) : TQ_OK;
-    if (spec->order != TQ_ORDER_NONE)
+    if (tqi_spec_orders(spec))
         tqi_sampler_see(&reducer->sampler, rows, n);
     if (tqi_writer_put(&writer, rows, n)) {
         tqi_writer_discard(&writer);
@@ -393,6 +393,33 @@ static void normalize_all(const tqi_spec *spec, const tqi_entry *entries, size_t
         tqi_summary_normalize((tq_summary *)(uintptr_t)entries[i].value);
 }
 
+/* Whether the job's function still puts keys where they are; entries of one key stand together, or are seldom many. */
+static tq_status check_places(const tqi_reducer *reducer, uint32_t part, const tqi_entry *entries, size_t n,
+                              tq_error *error)
+{
+    const tqi_spec *spec = reducer->spec;
+    uint32_t here = spec->first_partition + part;
+
+    for (size_t i = 0; i < n; i++) {
+        tq_slice key = tqi_entry_key(&entries[i]);
+        int shown = key.size < 64 ? (int)key.size : 64;
+
+        if (i > 0 && same_key(&entries[i - 1], &entries[i]))
+            continue;
+        if (spec->stop && atomic_load_explicit(spec->stop, memory_order_relaxed))
+            return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
+        if (reducer->place)
+            tqi_place_set_key(reducer->place, key);
+        uint32_t now = tqi_partition_of(tqi_spec_place(spec, key), spec->partitions);
+        if (now != here)
+            return tqi_fail(error, TQ_E_USER,
+                            "the job's partition function puts key '%.*s' into partition %" PRIu32 " now, and has put it into %" PRIu32
+                            ": it must depend on nothing but the key",
+                            shown, key.data, now, here);
+    }
+    return TQ_OK;
+}
+
 /* What the table holds becomes rows. */
 static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_account *account, tq_error *error)
 {
@@ -407,6 +434,8 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
 
     if (!entries)
         return no_memory(reducer, part, error);
+    if (tqi_spec_is_placed(spec) && check_places(reducer, part, entries, table->n, error))
+        return error->status;
     if (!tqi_spec_has_reducer(spec))
         return send_entries(reducer, part, entries, table->n, account, error);
     count_entries(spec, &spec->shape, entries, table->n, &account->reduced);
@@ -446,7 +475,7 @@ tq_status tqi_reduce_sample(tqi_reducer *reducer, const tqi_store *store, uint32
 {
     const tqi_spec *spec = reducer->spec;
     tqi_table *table = &reducer->table;
-    tqi_hashes hashes = {spec->partitions, 0, 0};
+    tqi_hashes hashes = {tqi_spec_is_placed(spec) ? 1 : spec->partitions, 0, 0};
     tq_status status;
 
     *size = (tqi_sample_size){.records = store->parts[part].records};
@@ -471,7 +500,7 @@ tq_status tqi_reduce_partition(tqi_reducer *reducer, const tqi_store *store, uin
 {
     const tqi_spec *spec = reducer->spec;
     tqi_table *table = &reducer->table;
-    tqi_hashes hashes = {spec->partitions, 0, 0};
+    tqi_hashes hashes = {tqi_spec_is_placed(spec) ? 1 : spec->partitions, 0, 0};
     tqi_reduce_account made = {0};
     size_t full = 0;
     tq_status status;

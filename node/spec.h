@@ -19,6 +19,7 @@ typedef struct tqi_spec {
     tqi_value_shape shape; /* of what is emitted */
     tq_combine combine;
     tq_combine_fn combine_fn;
+    tq_partition_fn partition; /* NULL: keys go by their hashes */
     tq_reduce_fn reduce; /* at most one of the two */
     tq_reduce_keys_fn reduce_keys;
     tqi_value_shape result_shape; /* of the rows */
@@ -30,6 +31,7 @@ typedef struct tqi_spec {
     tq_compare_fn compare; /* TQ_ORDER_USER */
     uint64_t limit;
     bool unique;
+    bool mixed; /* TQ_ORDER_NONE, and partitions are no ranges of hashes: rows are put in that order when all are made */
     tq_compression spill_compression; /* one that this build has */
     void *user;
     uint64_t skip_bad;       /* bad records that may be passed over, */
@@ -49,6 +51,25 @@ typedef struct tqi_spec {
 static inline bool tqi_spec_has_reducer(const tqi_spec *spec)
 {
     return spec->reduce || spec->reduce_keys;
+}
+
+/* Whether rows must be put in their order when they are made; otherwise partitions are in order as they are. */
+static inline bool tqi_spec_orders(const tqi_spec *spec)
+{
+    return spec->order != TQ_ORDER_NONE || spec->mixed;
+}
+
+/* Whether the job decides which keys are in one partition. Then hashes say nothing about that. */
+static inline bool tqi_spec_is_placed(const tqi_spec *spec)
+{
+    return spec->partition != NULL;
+}
+
+/* Where a key belongs, if the job decides: the partition of the number that it gives, as that of a hash. Consecutive numbers
+ * come to lie evenly (multiplicative hashing: Knuth, The Art of Computer Programming 3, 6.4). */
+static inline uint32_t tqi_spec_place(const tqi_spec *spec, tq_slice key)
+{
+    return (uint32_t)(spec->partition(key, spec->user) * 0x9e3779b97f4a7c15U >> 32);
 }
 
 #endif

@@ -14,7 +14,7 @@ typedef struct settings {
 static const tq_setting choices[] = {
     {"how", TQ_SETTING_TEXT, offsetof(settings, how), "not",
      "crash|overflow|divide|abort|exit|sleep|spin|flood|code|reason"},
-    {"where", TQ_SETTING_TEXT, offsetof(settings, where), "map", "map|reduce|compare|describe|end"},
+    {"where", TQ_SETTING_TEXT, offsetof(settings, where), "map", "map|partition|reduce|compare|describe|end"},
     {"word", TQ_SETTING_TEXT, offsetof(settings, word), "bad", "the word at which it happens"},
     {"fail", TQ_SETTING_TEXT, offsetof(settings, fail), NULL, "a word at which the mapper fails besides"},
     {"rank", TQ_SETTING_INTEGER, offsetof(settings, rank), "-1", "the rank on which it happens"},
@@ -126,6 +126,14 @@ static int reduce(tq_slice key, tq_values *values, tq_rows_out *out, void *user)
     return 0;
 }
 
+static uint64_t partition(tq_slice key, void *user)
+{
+    (void)user;
+    if (is_time("partition", key))
+        misbehave(chosen->how);
+    return key.size;
+}
+
 /* Short words first. Whatever begins with the word will do. */
 static int compare(const tq_row *a, const tq_row *b, void *user)
 {
@@ -155,6 +163,7 @@ static tq_status describe(tq_job *job, const tq_process *process, char *why, siz
     job->map = map;
     job->combine = TQ_SUM;
     job->reduce = strcmp(chosen->where, "reduce") == 0 ? reduce : NULL;
+    job->partition = strcmp(chosen->where, "partition") == 0 ? partition : NULL;
     job->compare = strcmp(chosen->where, "compare") == 0 ? compare : NULL;
     return TQ_OK;
 }

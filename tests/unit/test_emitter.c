@@ -46,8 +46,12 @@ static void deliver(void *owner, tqi_run *run)
         assert_null(tqi_page_validate(at, (size_t)(end - at)));
         assert_int_equal(tqi_rows_append_page(&all->rows, &all->spec.shape, at, false), TQ_OK);
         assert_true(all->rows.n > first);
-        for (size_t i = first; i < all->rows.n; i++)
-            assert_int_equal(tqi_partition_of(all->rows.entries[i].hash32, all->spec.partitions), header.partition);
+        for (size_t i = first; i < all->rows.n; i++) {
+            const tqi_entry *entry = &all->rows.entries[i];
+            bool placed = tqi_spec_is_placed(&all->spec);
+            uint32_t place = placed ? tqi_spec_place(&all->spec, tqi_entry_key(entry)) : entry->hash32;
+            assert_int_equal(tqi_partition_of(place, all->spec.partitions), header.partition);
+        }
         at += TQI_PAGE_HEADER + header.payload;
     }
     assert_int_equal(all->rows.n - before, run->records);
@@ -458,7 +462,7 @@ static void assert_all_there(const world *all, const compaction *what, const uin
 }
 
 /* Emit, and return how many runs were delivered before the end. merged: how many records when bins were combined. */
-static uint64_t check_compaction(compaction what, uint64_t *merged)
+static uint64_t check_placed(compaction what, tq_partition_fn partition, uint64_t *merged)
 {
     world all = {0};
     uint32_t *expected = calloc(what.different, sizeof *expected);
@@ -470,6 +474,7 @@ static uint64_t check_compaction(compaction what, uint64_t *merged)
     all.spec.first_partition = what.first;
     all.spec.own_partitions = what.own;
     all.spec.combine_fn = add_numbers;
+    all.spec.partition = partition;
     tqi_pool_init(&all.pool, &all.budget, TQI_SMALLEST_BLOCK_BYTES, TQI_BLOCKS_PER_SLAB * TQI_SMALLEST_BLOCK_BYTES);
     all.spec.pool = &all.pool;
     all.spec.worker_bytes = what.worker_bytes;
@@ -495,6 +500,11 @@ static uint64_t check_compaction(compaction what, uint64_t *merged)
     free(expected);
     free(emitted);
     return runs;
+}
+
+static uint64_t check_compaction(compaction what, uint64_t *merged)
+{
+    return check_placed(what, NULL, merged);
 }
 
 /* Keys that come again and again: what is combined stays, and nothing is delivered before the end. */
@@ -542,6 +552,42 @@ static void test_compaction_delivers(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint64_t merged, runs = check_compaction(cases[i], &merged);
         assert_true(runs > 1);
+    }
+}
+
+static uint64_t number_of_key(tq_slice key, void *user)
+{
+    (void)user;
+    return key.size > 2 ? (uint64_t)key.data[0] * 10 + (uint64_t)key.data[1] : 0;
+}
+
+static uint64_t last_of_key(tq_slice key, void *user)
+{
+    (void)user;
+    return (uint64_t)(unsigned char)key.data[key.size - 1] << 40;
+}
+
+/* Partitions that the job chose: as many as bins, or more; large ones, and many that are empty. */
+static void test_placed(void **state)
+{
+    static const struct placed {
+        compaction what;
+        tq_partition_fn partition;
+    } cases[] = {
+        {{TQ_SUM, TQ_I64, 5, 0, 5, 20000, 1, 60000, MOST_DIFFERENT}, number_of_key},
+        {{TQ_SUM, TQ_I64, 5, 0, 5, 300000, 1, 300000, 3000}, number_of_key},
+        {{TQ_SUM, TQ_I64, 40, 3, 4, 40000, 100000, 60000, MOST_DIFFERENT}, last_of_key},
+        {{TQ_SUM, TQ_I64, 2000, 100, 300, 600 << 10, 1, 60000, MOST_DIFFERENT}, number_of_key},
+        {{TQ_MIN, TQ_I64, 16384, 16000, 384, 600 << 10, 1, 60000, MOST_DIFFERENT}, last_of_key},
+        {{TQ_COMBINE_USER, TQ_FIXED, 5000, 0, 384, 2 << 20, 1, 600000, 6000}, number_of_key},
+        {{TQ_COMBINE_NONE, TQ_BYTES, TQI_MOST_BINS + 1, 0, 300, 600 << 10, 1, 60000, MOST_DIFFERENT}, number_of_key},
+        {{TQ_COMBINE_NONE, TQ_I64, 5, 0, 1, 20000, 1, 60000, MOST_DIFFERENT}, last_of_key},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t merged;
+        check_placed(cases[i].what, cases[i].partition, &merged);
     }
 }
 
@@ -1005,7 +1051,7 @@ int main(void)
         cmocka_unit_test(test_hot_words),
         cmocka_unit_test(test_compaction_keeps),
         cmocka_unit_test(test_compaction_delivers),
-        cmocka_unit_test(test_last_compaction),
+        cmocka_unit_test(test_placed), cmocka_unit_test(test_last_compaction),
         cmocka_unit_test(test_early_arena_bound),
         cmocka_unit_test(test_empty_keys_and_values),
         cmocka_unit_test(test_bytes),

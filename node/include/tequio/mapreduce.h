@@ -217,6 +217,15 @@ typedef enum tq_statistic {
 #define TQ_SUMMARY_TEXT 80
 TQ_API size_t tq_summary_text(const tq_summary *summary, tq_statistic statistic, char *text);
 
+/* Which keys belong together: those of equal numbers are reduced by one worker of one rank, which also keeps their rows if the
+ * job has TQ_OUTPUT_KEEP and TQ_ORDER_NONE. Numbers may be any; those that follow each other are divided evenly. Without such a
+ * function keys are divided by a hash. What is written does not depend on it.
+ *
+ * It must depend on key and user alone. It is called by several workers at a time, for a key where that is emitted and again
+ * where it is reduced: if the answers differ, the job ends with TQ_E_USER. (What each rank takes for its own, and only that,
+ * goes unnoticed: then no pair is lost, but values of one key meet in as many places as there were answers.) */
+typedef uint64_t (*tq_partition_fn)(tq_slice key, void *user);
+
 /* All values of one key, in ascending order (integers by value, others by their bytes). */
 typedef struct tq_values tq_values;
 TQ_API uint64_t tq_values_count(const tq_values *values);
