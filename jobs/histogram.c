@@ -15,7 +15,7 @@ static const char *const counters[COUNTERS] = {"values", "below", "above"};
 
 typedef struct histogram_settings {
     const char *value, *delimiter, *from, *to;
-    int64_t bins;
+    int64_t bins, skip_bad;
 } histogram_settings;
 
 /* What the settings mean. */
@@ -96,7 +96,7 @@ static int map(const tq_record *line, tq_emitter *emitter, void *user)
     for (size_t column = 1; column < h->column; column++) {
         at = memchr(at, h->delimiter, (size_t)(end - at));
         if (at == NULL)
-            return tq_emit_fail(emitter, "this line has no column %zu", h->column);
+            return (int)tq_emit_bad(emitter, line->file, line->offset, "this line has no column %zu", h->column);
         at++;
     }
     const char *delimiter = memchr(at, h->delimiter, (size_t)(end - at));
@@ -104,8 +104,8 @@ static int map(const tq_record *line, tq_emitter *emitter, void *user)
     if (size > 0 && delimiter == NULL && at[size - 1] == '\r')
         size--;
     if (!parse(at, size, &value))
-        return tq_emit_fail(emitter, "column %zu is no decimal number: '%.*s'", h->column, size < 40 ? (int)size : 40,
-                            at);
+        return (int)tq_emit_bad(emitter, line->file, line->offset, "column %zu is no decimal number: '%.*s'", h->column,
+                                size < 40 ? (int)size : 40, at);
     tq_emitter_dense(emitter)[place_of(h, value)]++;
     return 0;
 }
@@ -209,6 +209,7 @@ static bool describe(tq_job *job, const void *settings, char *why, size_t size)
         return false;
     }
     job->user = h;
+    job->skip_bad = (uint64_t)((const histogram_settings *)settings)->skip_bad;
     job->records = TQ_LINES;
     job->map = map;
     job->value_type = TQ_I64;
@@ -253,6 +254,7 @@ static const option_row rows[] = {
      .least = 1,
      .most = MOST_BINS,
      .help = "how many intervals"},
+    JOBS_SKIP_BAD(AT(skip_bad)),
 };
 
 const jobs_entry jobs_histogram = {
@@ -261,7 +263,7 @@ const jobs_entry jobs_histogram = {
     .usage = "Rows are FROM TAB COUNT, one for each of N equal intervals, which hold their FROM\n"
              "and not their end. Before them stands -inf with what is below A, behind them B\n"
              "with what is B or above. Numbers are decimals, compared exactly; one that is none\n"
-             "ends the run.\n"
+             "ends the run, unless --skip-bad allows it.\n"
              "\n"
              "    tequio histogram --value 2 --from -30 --to 50 --bins 16 measurements.txt\n"
              "    tequio histogram --value 1 --delimiter '\\t' --from 0 --to 1 -r FOLDER\n",
