@@ -2,6 +2,7 @@
  * TAB and a value behind it, as Hadoop Streaming has it. A command runs once for each split of the input, or for some keys,
  * so a failed one can run again: on the same bytes, and with nothing kept of what it wrote. Where no try is left over that
  * could come again, and no combiner waits for all of it, what a mapper writes is emitted as it comes. */
+#include "jobs/big_endian.h"
 #include "jobs/child.h"
 #include "jobs/jobs.h"
 #include "jobs/lines.h"
@@ -18,6 +19,7 @@ enum {
     TAIL_BYTES = 90
 }; /* of its standard error: passed on; kept for the error */
 enum { WHERE_BYTES = 256, SHOWN_COMMAND = 80 };
+enum { BLOCK_BYTES = 4000 }; /* of lines in the order of the input: four of them fill a page */
 
 typedef struct stream_settings {
     const char *map, *combine, *reduce;
@@ -205,6 +207,8 @@ typedef struct mapping {
     tq_emitter *emitter;
     bool reduces; /* there is a reducer, which gets values without the TAB */
     bool holds;   /* what the child writes is kept until it has ended well */
+    bool in_order;  /* lines are emitted by blocks, */
+    uint32_t block; /* of which this is the next, whose key is its place in the output of all mappers */
     lines_text held;
     const lines_pair *pairs; /* that the combiner still has to get */
     size_t n_pairs;
@@ -228,6 +232,47 @@ static bool emit_lines(mapping *m, tq_slice *text, bool last)
             return false;
     }
     return true;
+}
+
+/* The end of the lines that begin at text and make a block: as many as fit, or a longer one. NULL: that one has no end yet. */
+static const char *end_of_block(tq_slice text, bool last)
+{
+    size_t most = text.size < BLOCK_BYTES ? text.size : BLOCK_BYTES;
+    const char *newline = memrchr(text.data, '\n', most);
+    if (last && text.size <= BLOCK_BYTES)
+        return text.data + text.size;
+    if (newline == NULL)
+        newline = memchr(text.data + most, '\n', text.size - most);
+    if (newline != NULL)
+        return newline + 1;
+    return last ? text.data + text.size : NULL;
+}
+
+/* The same as emit_lines, by blocks of lines. */
+static bool emit_blocks(mapping *m, tq_slice *text, bool last)
+{
+    while (text->size > 0 && (last || text->size >= BLOCK_BYTES)) {
+        char key[16];
+        const char *end = end_of_block(*text, last);
+        if (end == NULL)
+            break;
+        put_big_endian(key, m->step.split.file_number, 4);
+        put_big_endian(key + 4, m->step.split.begin, 8);
+        put_big_endian(key + 12, m->block, 4);
+        size_t size = (size_t)(end - text->data);
+        if (tq_emit(m->emitter, (tq_slice){key, sizeof key}, (tq_slice){text->data, size}) != TQ_OK)
+            return false;
+        if (++m->block == 0)
+            return tq_emit_fail(m->emitter, "the command wrote too much for one split (see --split-size)"), false;
+        text->data += size;
+        text->size -= size;
+    }
+    return true;
+}
+
+static bool emit_text(mapping *m, tq_slice *text, bool last)
+{
+    return m->in_order ? emit_blocks(m, text, last) : emit_lines(m, text, last);
 }
 
 /* Keep bytes, and have them counted. */
@@ -255,7 +300,7 @@ static ptrdiff_t take_output(void *user, const char *data, size_t size, bool las
     tq_slice text = {data, size};
     if (m->holds)
         return hold(m, data, size) ? (ptrdiff_t)size : -1;
-    return emit_lines(m, &text, last) ? (ptrdiff_t)(size - text.size) : -1;
+    return emit_text(m, &text, last) ? (ptrdiff_t)(size - text.size) : -1;
 }
 
 static int next_piece(void *user, const char **data, size_t *size)
@@ -289,7 +334,7 @@ static int next_pairs(void *user, const char **data, size_t *size)
 static int emit_held(mapping *m)
 {
     tq_slice text = {m->held.data, m->held.size};
-    bool emitted = emit_lines(m, &text, true);
+    bool emitted = emit_text(m, &text, true);
     let_go(m, &m->held);
     return emitted ? 0 : 1;
 }
@@ -335,11 +380,10 @@ static int combine(mapping *m)
     return result;
 }
 
-static int map_split(tq_split *split, tq_emitter *emitter, void *user)
+static int map(tq_split *split, tq_emitter *emitter, const jobs_context *context, bool in_order)
 {
-    const jobs_context *context = user;
     const stream_settings *settings = context->settings;
-    mapping m = {.split = split, .emitter = emitter, .reduces = settings->reduce != NULL};
+    mapping m = {.split = split, .emitter = emitter, .reduces = settings->reduce != NULL, .in_order = in_order};
     char why[400];
     verdict ended = AGAIN;
     begin_map_step(&m.step, split, context, "map", settings->map);
@@ -358,6 +402,16 @@ static int map_split(tq_split *split, tq_emitter *emitter, void *user)
         result = settings->combine != NULL ? combine(&m) : emit_held(&m);
     lines_free(&m.held);
     return result;
+}
+
+static int map_split(tq_split *split, tq_emitter *emitter, void *user)
+{
+    return map(split, emitter, user, false);
+}
+
+static int map_split_in_order(tq_split *split, tq_emitter *emitter, void *user)
+{
+    return map(split, emitter, user, true);
 }
 
 /* ---- Reducing ---------------------------------------------------------------------------------------------------- */
@@ -447,6 +501,26 @@ static int write_object(const tq_row *row, tq_text *text, void *user)
            tq_text_put(text, (tq_slice){"}\n", 2}) != TQ_OK;
 }
 
+/* Of a block; the last line of a split may lack its end. */
+static int write_lines(const tq_row *row, tq_text *text, void *user)
+{
+    bool whole = row->value.data[row->value.size - 1] == '\n';
+    (void)user;
+    return tq_text_put(text, row->value) != TQ_OK || (!whole && tq_text_put(text, (tq_slice){"\n", 1}) != TQ_OK);
+}
+
+static int write_objects(const tq_row *row, tq_text *text, void *user)
+{
+    tq_slice left = row->value, line;
+    tq_row one = {0};
+    int result = 0;
+    while (result == 0 && lines_next(&left, true, &line)) {
+        lines_cut(line, &one.key, &one.value);
+        result = write_object(&one, text, user);
+    }
+    return result;
+}
+
 /* ---- The job ----------------------------------------------------------------------------------------------------- */
 
 static bool describe(tq_job *job, const void *settings, char *why, size_t size)
@@ -461,9 +535,16 @@ static bool describe(tq_job *job, const void *settings, char *why, size_t size)
         return false;
     }
     job->records = TQ_LINES;
-    job->map_split = map_split;
     job->value_type = job->result_type = TQ_BYTES;
     job->reduce_keys = asked->reduce != NULL ? reduce_keys : NULL;
+    if (job->order == TQ_ORDER_NONE && asked->reduce == NULL && job->limit == 0) { /* the order of the input costs least */
+        job->order = TQ_ORDER_KEY;
+        job->map_split = map_split_in_order;
+        job->write_text = write_lines;
+        job->write_json = write_objects;
+        return true;
+    }
+    job->map_split = map_split;
     job->write_text = write_line;
     job->write_json = write_object;
     return true;
@@ -478,9 +559,10 @@ static const char usage[] = "Each CMD is run by /bin/sh -c, once for each split 
                             "\n"
                             "The mapper reads lines of the input. The reducer reads key TAB value, sorted,\n"
                             "all lines of a key together, and writes rows, which come out sorted; without\n"
-                            "one, what the mapper writes does. The combiner does the same to what one mapper\n"
-                            "has written, and writes less for the reducer. What they write for a key should\n"
-                            "not depend on other keys in the same run of the command.\n"
+                            "one, what the mapper writes does, or, with --sort none, in the order of the\n"
+                            "input. The combiner does the same to what one mapper has written, and writes\n"
+                            "less for the reducer. What they write for a key should not depend on other keys\n"
+                            "in the same run of the command.\n"
                             "\n"
                             "A command that does not exit with 0 ends the job with exit code 6, and a line\n"
                             "that says which, how, where, and what it said last on its standard error. With\n"

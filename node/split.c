@@ -67,7 +67,7 @@ void tq_split_rewind(tq_split *split)
 
 tq_split_place tq_split_where(const tq_split *split)
 {
-    return (tq_split_place){split->chunk.file, split->begin, split->end};
+    return (tq_split_place){split->chunk.file, split->begin, split->end, split->chunk.file_number};
 }
 
 /* ---- Mapping ---- */

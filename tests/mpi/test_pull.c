@@ -73,7 +73,7 @@ static int map_split(tq_split *split, tq_emitter *emitter, void *user)
             return 1;
         if (piece.size == 0)
             break;
-        CHECK(piece.offset >= before && strcmp(piece.file, place.file) == 0);
+        CHECK(piece.offset >= before && piece.file_number == place.file_number && strcmp(piece.file, place.file) == 0);
         before = piece.offset + piece.size;
         again += piece.size;
         if (emit_lines(&piece, emitter))

@@ -168,6 +168,7 @@ TQ_API void tq_split_rewind(tq_split *split);
 typedef struct tq_split_place {
     const char *file; /* as in tq_record */
     uint64_t begin, end;
+    size_t file_number; /* as in tq_record: with begin, the place of the split in the input */
 } tq_split_place;
 TQ_API tq_split_place tq_split_where(const tq_split *split);
 
