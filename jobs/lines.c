@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BYTES = 64 << 10 };
+enum { FIRST_BYTES = 64 << 10, FIRST_PAIRS = 1024 };
 
 size_t lines_capacity_for(const lines_text *text, size_t bytes)
 {
@@ -71,16 +71,18 @@ bool lines_append(lines_text *text, tq_slice key, tq_slice value)
     return true;
 }
 
-/* ---- Sorting ----------------------------------------------------------------------------------------------------- */
-
-size_t lines_count(tq_slice text)
+bool lines_append_line(lines_text *text, tq_slice line, bool with_tab)
 {
-    tq_slice line;
-    size_t n = 0;
-    while (lines_next(&text, true, &line))
-        n++;
-    return n;
+    if (!lines_reserve(text, line.size + 2))
+        return false;
+    put(text, line.data, line.size);
+    if (with_tab)
+        put(text, "\t", 1);
+    put(text, "\n", 1);
+    return true;
 }
+
+/* ---- Sorting ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t prefix_of(tq_slice key)
 {
@@ -107,21 +109,83 @@ static int compare(const void *left, const void *right)
     return order != 0 ? order : compare_bytes(a->line + a->key, a->size - a->key, b->line + b->key, b->size - b->key);
 }
 
-lines_pair *lines_sorted(tq_slice text, size_t *n)
+/* A product for each eight bytes, of which every bit is in the upper half at the end. */
+static uint32_t hash_of(tq_slice line)
+{
+    uint64_t hash = line.size, word;
+    size_t i = 0;
+    for (; i + sizeof word <= line.size; i += sizeof word) {
+        memcpy(&word, line.data + i, sizeof word);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
+        hash ^= hash >> 32;
+    }
+    word = 0;
+    if (i < line.size)
+        memcpy(&word, line.data + i, line.size - i);
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
+    return (uint32_t)((hash ^ hash >> 29) * 0xbf58476d1ce4e5b9U >> 32);
+}
+
+/* The slot of a line, or the empty one in which it belongs. A slot is the hash, and the number of the pair from 1 on. */
+static size_t find_slot(const lines_sorting *s, uint32_t hash, const tq_slice *line)
+{
+    size_t slot = hash & (s->n_slots - 1);
+    for (; s->slots[slot] != 0; slot = (slot + 1) & (s->n_slots - 1)) {
+        const lines_pair *pair = &s->pairs[(uint32_t)s->slots[slot] - 1];
+        if (line != NULL && s->slots[slot] >> 32 == hash && pair->size == line->size &&
+            memcmp(pair->line, line->data, line->size) == 0)
+            break;
+    }
+    return slot;
+}
+
+/* Room for twice as many pairs. */
+static bool grow(lines_sorting *s, lines_more_fn more, void *user)
+{
+    size_t capacity = s->capacity != 0 ? 2 * s->capacity : FIRST_PAIRS, n_slots = 2 * capacity;
+    size_t bytes = (capacity - s->capacity) * sizeof *s->pairs + (n_slots - s->n_slots) * sizeof *s->slots;
+    if (capacity > UINT32_MAX || !more(user, bytes))
+        return false;
+    s->bytes += bytes;
+    lines_pair *pairs = realloc(s->pairs, capacity * sizeof *pairs);
+    if (pairs != NULL) {
+        s->pairs = pairs;
+        s->capacity = capacity;
+    }
+    lines_sorting larger = {.pairs = pairs, .slots = calloc(n_slots, sizeof *larger.slots), .n_slots = n_slots};
+    for (size_t i = 0; pairs != NULL && larger.slots != NULL && i < s->n_slots; i++)
+        if (s->slots[i] != 0)
+            larger.slots[find_slot(&larger, (uint32_t)(s->slots[i] >> 32), NULL)] = s->slots[i];
+    free(s->slots);
+    s->slots = larger.slots;
+    s->n_slots = larger.slots != NULL ? n_slots : 0;
+    return pairs != NULL && larger.slots != NULL;
+}
+
+bool lines_sort(lines_sorting *s, tq_slice text, lines_more_fn more, void *user)
 {
     tq_slice line, key, rest;
-    size_t lines = lines_count(text), i = 0;
-    lines_pair *pairs = malloc((lines + 1) * sizeof *pairs);
-    while (pairs != NULL && lines_next(&text, true, &line)) {
-        if (line.size > LINES_LONGEST) {
-            free(pairs);
-            return NULL;
+    *s = (lines_sorting){0};
+    while (lines_next(&text, true, &line)) {
+        uint32_t hash = hash_of(line);
+        if (line.size > LINES_LONGEST || (s->n == s->capacity && !grow(s, more, user)))
+            return false;
+        size_t slot = find_slot(s, hash, &line);
+        if (s->slots[slot] != 0) {
+            s->pairs[(uint32_t)s->slots[slot] - 1].count++;
+            continue;
         }
         lines_cut(line, &key, &rest);
-        pairs[i++] = (lines_pair){prefix_of(key), line.data, (uint32_t)key.size, (uint32_t)line.size};
+        s->pairs[s->n++] = (lines_pair){prefix_of(key), line.data, (uint32_t)key.size, (uint32_t)line.size, 1};
+        s->slots[slot] = (uint64_t)hash << 32 | s->n;
     }
-    if (pairs != NULL)
-        qsort(pairs, lines, sizeof *pairs, compare);
-    *n = lines;
-    return pairs;
+    qsort(s->pairs, s->n, sizeof *s->pairs, compare);
+    return true;
+}
+
+void lines_sorting_free(lines_sorting *s)
+{
+    free(s->pairs);
+    free(s->slots);
+    *s = (lines_sorting){0};
 }

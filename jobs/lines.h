@@ -31,20 +31,35 @@ void lines_cut(tq_slice line, tq_slice *key, tq_slice *rest);
 /* Append key TAB value LF. False: no memory. */
 bool lines_append(lines_text *text, tq_slice key, tq_slice value);
 
-/* A line to be sorted: 24 bytes. */
+/* Append line LF, or line TAB LF. False: no memory. */
+bool lines_append_line(lines_text *text, tq_slice line, bool with_tab);
+
+/* A line, and how often it is there: 32 bytes. */
 typedef struct lines_pair {
     uint64_t prefix; /* of the key */
     const char *line;
     uint32_t key, size;
+    uint64_t count;
 } lines_pair;
 
 enum { LINES_LONGEST = 1 << 30 };
 
-/* The lines of text, by key and then by the rest, in one block of memory for the caller to free. *n = how many. NULL: no
- * memory, or a line is longer than LINES_LONGEST. text must live as long as they. */
-lines_pair *lines_sorted(tq_slice text, size_t *n);
+/* The different lines of a text, in an order. All zero: none. */
+typedef struct lines_sorting {
+    lines_pair *pairs;
+    size_t n, capacity;
+    uint64_t *slots; /* where the line of a hash is, while they are collected */
+    size_t n_slots;
+    size_t bytes; /* of memory, that more was asked for */
+} lines_sorting;
 
-/* How many lines text holds. */
-size_t lines_count(tq_slice text);
+/* Whether there may be so many bytes more. */
+typedef bool (*lines_more_fn)(void *user, size_t bytes);
+
+/* The different lines of text, which must live as long as they, by key and then by the rest: equal ones are found by their hash,
+ * and only different ones compared with each other. False: no memory, more said no, or a line is longer than
+ * LINES_LONGEST. To be freed in any case. */
+bool lines_sort(lines_sorting *sorting, tq_slice text, lines_more_fn more, void *user);
+void lines_sorting_free(lines_sorting *sorting);
 
 #endif

@@ -3,22 +3,13 @@
  * so a failed one can run again: on the same bytes, and with nothing kept of what it wrote. Where no try is left over that
  * could come again, and no combiner waits for all of it, what a mapper writes is emitted as it comes. */
 #include "jobs/big_endian.h"
-#include "jobs/child.h"
 #include "jobs/jobs.h"
 #include "jobs/lines.h"
-#include <errno.h>
-#include <stdarg.h>
+#include "jobs/step.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { FEED_BYTES = 256 << 10 }; /* handed to a child at a time */
-enum {
-    MOST_COMPLAINTS = 100,
-    TAIL_LINES = 3,
-    TAIL_BYTES = 90
-}; /* of its standard error: passed on; kept for the error */
-enum { WHERE_BYTES = 256, SHOWN_COMMAND = 80 };
 enum { BLOCK_BYTES = 4000 }; /* of lines in the order of the input: four of them fill a page */
 
 typedef struct stream_settings {
@@ -52,157 +43,17 @@ static const option_row rows[] = {
      .most = 1000},
 };
 
-/* One command with what it works on. It stands on the stack of the worker that runs it. */
-typedef struct step {
-    const jobs_context *context;
-    const char *role; /* "map", "combine", "reduce" */
-    const char *command;
-    tq_place place;          /* of the worker */
-    tq_split_place split;    /* map, combine */
-    char where[WHERE_BYTES]; /* for messages: "notes.txt at byte 4096", "partition 3" */
-    int64_t tries;           /* so far */
-
-    unsigned complaints; /* of this try */
-    char tail[TAIL_LINES][TAIL_BYTES];
-} step;
-
-static const stream_settings *settings_of(const step *s)
+static step step_of(const jobs_context *context, const char *role, const char *command)
 {
-    return s->context->settings;
-}
-
-/* ---- Messages ---------------------------------------------------------------------------------------------------- */
-
-static TQ_PRINTF(2, 3) void say(const step *s, const char *format, ...)
-{
-    char line[2048];
-    if (s->context->say == NULL)
-        return;
-    int used = snprintf(line, sizeof line, "tequio: rank %d: %s: %s: ", s->place.rank, s->role, s->where);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line + used, sizeof line - (size_t)used, format, arguments);
-    va_end(arguments);
-    s->context->say(line, strlen(line), s->context->say_user);
-}
-
-static void complain(void *user, const char *line, size_t size)
-{
-    step *s = user;
-    snprintf(s->tail[s->complaints % TAIL_LINES], TAIL_BYTES, "%.*s", (int)size, line);
-    if (++s->complaints <= MOST_COMPLAINTS)
-        say(s, "%.*s", (int)size, line);
-    else if (s->complaints == MOST_COMPLAINTS + 1)
-        say(s, "(what else it writes to its standard error is left out)");
-}
-
-/* The last words of a try: "; it said: a | b | c". */
-static void put_tail(const step *s, char *text, size_t size)
-{
-    unsigned n = s->complaints < TAIL_LINES ? s->complaints : TAIL_LINES, first = s->complaints - n;
-    char *at = text, *end = text + size - 1;
-    for (unsigned i = first; i < s->complaints; i++) {
-        at = stpncpy(at, i == first ? "; it said: " : " | ", (size_t)(end - at));
-        at = stpncpy(at, s->tail[i % TAIL_LINES], (size_t)(end - at));
-    }
-    *at = '\0';
-}
-
-/* "--map 'python3 map.py' exited with 3 (try 2 of 2) on bytes 0 to 4096; it said: ..." */
-static void describe_failure(const step *s, const child_outcome *outcome, char *text, size_t size)
-{
-    char how[128], tries[48] = "", what[WHERE_BYTES], tail[TAIL_LINES * TAIL_BYTES + 32];
-    child_describe(outcome, how, sizeof how);
-    if (settings_of(s)->retries > 0)
-        snprintf(tries, sizeof tries, " (try %lld of %lld)", (long long)s->tries,
-                 (long long)settings_of(s)->retries + 1);
-    if (s->split.file != NULL)
-        snprintf(what, sizeof what, "bytes %llu to %llu", (unsigned long long)s->split.begin,
-                 (unsigned long long)s->split.end);
-    else
-        snprintf(what, sizeof what, "%s", s->where);
-    put_tail(s, tail, sizeof tail);
-    bool cut = strlen(s->command) > SHOWN_COMMAND;
-    int length = snprintf(text, size, "--%s '%.*s%s' %s%s on %s%s", s->role, SHOWN_COMMAND, s->command,
-                          cut ? "..." : "", how, tries, what, tail);
-    if (length >= (int)size)
-        memcpy(text + size - 4, "...", 4);
-}
-
-/* ---- Running a command ------------------------------------------------------------------------------------------- */
-
-static void begin_step(step *s, const jobs_context *context, const char *role, const char *command)
-{
-    *s = (step){.context = context, .role = role, .command = command};
-    tq_here(&s->place);
-}
-
-static void begin_map_step(step *s, const tq_split *split, const jobs_context *context, const char *role,
-                           const char *command)
-{
-    begin_step(s, context, role, command);
-    s->split = tq_split_where(split);
-    const char *file = s->split.file;
-    size_t length = strlen(file), most = WHERE_BYTES - 40;
-    snprintf(s->where, sizeof s->where, "%s%s at byte %llu", length > most ? "..." : "",
-             file + (length > most ? length - most : 0), (unsigned long long)s->split.begin);
-}
-
-/* What a child is told of where it is. */
-static void describe_place(const step *s, child_environment *environment)
-{
-    child_export(environment, "TEQUIO_PHASE=%s", s->role);
-    child_export(environment, "TEQUIO_RANK=%d", s->place.rank);
-    child_export(environment, "TEQUIO_WORKER=%d", s->place.worker);
-    child_export(environment, "TEQUIO_TRY=%lld", (long long)s->tries);
-    if (s->split.file == NULL) {
-        child_export(environment, "TEQUIO_PARTITION=%u", (unsigned)s->place.partition);
-        return;
-    }
-    child_export(environment, "TEQUIO_INPUT_FILE=%s", s->split.file);
-    child_export(environment, "TEQUIO_SPLIT_OFFSET=%llu", (unsigned long long)s->split.begin);
-    child_export(environment, "TEQUIO_SPLIT_END=%llu", (unsigned long long)s->split.end);
-}
-
-static child_outcome run_once(step *s, child_plan *plan)
-{
-    child_outcome outcome = {.end = CHILD_FAILED, .code = ENOMEM, .why = "malloc"};
-    child_environment environment = {0};
-    s->tries++;
-    s->complaints = 0;
-    describe_place(s, &environment);
-    plan->command = s->command;
-    plan->environment = child_environment_list(&environment);
-    plan->complaint = complain;
-    if (plan->environment != NULL)
-        outcome = child_run(plan);
-    child_environment_free(&environment);
-    return outcome;
-}
-
-typedef enum verdict { DONE, AGAIN, STOPPED, FAILED } verdict;
-
-/* Run the step's command once, and say what that means. FAILED: why (size bytes) says what happened. STOPPED: so that the
- * job can end, for a reason that is known already. */
-static verdict try_once(step *s, child_plan *plan, char *why, size_t size)
-{
-    child_outcome outcome = run_once(s, plan);
-    if (outcome.end == CHILD_EXITED && outcome.code == 0)
-        return DONE;
-    if (outcome.end == CHILD_STOPPED)
-        return STOPPED;
-    describe_failure(s, &outcome, why, size);
-    if (s->tries > settings_of(s)->retries)
-        return FAILED;
-    say(s, "%s; it runs again", why);
-    return AGAIN;
+    int64_t retries = ((const stream_settings *)context->settings)->retries;
+    return (step){.context = context, .role = role, .command = command, .retries = retries};
 }
 
 /* ---- Mapping ----------------------------------------------------------------------------------------------------- */
 
 /* The mapper's and the combiner's side of a split. */
 typedef struct mapping {
-    step step; /* first: complain gets it */
+    step step; /* first: see step_try */
     tq_split *split;
     tq_emitter *emitter;
     bool reduces; /* there is a reducer, which gets values without the TAB */
@@ -210,8 +61,9 @@ typedef struct mapping {
     bool in_order;  /* lines are emitted by blocks, */
     uint32_t block; /* of which this is the next, whose key is its place in the output of all mappers */
     lines_text held;
-    const lines_pair *pairs; /* that the combiner still has to get */
+    const lines_pair *pairs; /* that the combiner still has to get, */
     size_t n_pairs;
+    uint64_t times;  /* and how often it got the first of them */
     lines_text feed; /* of the combiner */
 } mapping;
 
@@ -318,12 +170,15 @@ static int next_pairs(void *user, const char **data, size_t *size)
 {
     mapping *m = user;
     m->feed.size = 0;
-    for (; m->n_pairs > 0 && m->feed.size < FEED_BYTES; m->pairs++, m->n_pairs--) {
+    while (m->n_pairs > 0 && m->feed.size < FEED_BYTES) {
         const lines_pair *pair = m->pairs;
-        size_t tab = pair->size > pair->key;
-        tq_slice key = {pair->line, pair->key}, value = {pair->line + pair->key + tab, pair->size - pair->key - tab};
-        if (!lines_append(&m->feed, key, value))
+        if (!lines_append_line(&m->feed, (tq_slice){pair->line, pair->size}, pair->size == pair->key))
             return -1;
+        if (++m->times == pair->count) {
+            m->pairs++;
+            m->n_pairs--;
+            m->times = 0;
+        }
     }
     *data = m->feed.data;
     *size = m->feed.size;
@@ -342,40 +197,44 @@ static int emit_held(mapping *m)
 /* Run the combiner over sorted pairs; what it writes is held if it may run again. */
 static int combine_pairs(mapping *m, const lines_pair *pairs, size_t n)
 {
+    const stream_settings *settings = m->step.context->settings;
     char why[400];
-    verdict ended = AGAIN;
-    begin_map_step(&m->step, m->split, m->step.context, "combine", settings_of(&m->step)->combine);
-    m->holds = settings_of(&m->step)->retries > 0;
-    while (ended == AGAIN) {
+    step_verdict ended = STEP_AGAIN;
+    m->step = step_of(m->step.context, "combine", settings->combine);
+    step_begin(&m->step, m->split);
+    m->holds = settings->retries > 0;
+    while (ended == STEP_AGAIN) {
         child_plan plan = {.input = next_pairs, .output = take_output, .stopping = is_ending, .user = m};
         m->pairs = pairs;
         m->n_pairs = n;
+        m->times = 0;
         m->held.size = 0;
-        ended = try_once(&m->step, &plan, why, sizeof why);
+        ended = step_try(&m->step, &plan, why, sizeof why);
     }
     lines_free(&m->feed);
-    if (ended == FAILED)
+    if (ended == STEP_FAILED)
         return tq_emit_fail(m->emitter, "%s", why);
-    return ended == DONE ? emit_held(m) : 1;
+    return ended == STEP_DONE ? emit_held(m) : 1;
+}
+
+static bool may_have_more(void *user, size_t bytes)
+{
+    return tq_emitter_reserve(((mapping *)user)->emitter, bytes) == TQ_OK;
 }
 
 /* Sort what the mapper has written, and hand it to the combiner. */
 static int combine(mapping *m)
 {
     lines_text mapped = m->held;
-    tq_slice text = {mapped.data, mapped.size};
-    size_t index = lines_count(text) * sizeof(lines_pair), n = 0;
-    int result = 1;
+    lines_sorting sorting;
+    int result = 0;
     m->held = (lines_text){0};
-    if (mapped.size > 0 && tq_emitter_reserve(m->emitter, index) == TQ_OK) {
-        lines_pair *pairs = lines_sorted(text, &n);
-        result =
-            pairs != NULL ? combine_pairs(m, pairs, n) : tq_emit_fail(m->emitter, "no memory to sort %zu lines", n);
-        free(pairs);
-        tq_emitter_give_back(m->emitter, index);
-    } else if (mapped.size == 0) {
-        result = 0;
-    }
+    if (!lines_sort(&sorting, (tq_slice){mapped.data, mapped.size}, may_have_more, m))
+        result = tq_emit_fail(m->emitter, "no memory to sort %zu bytes of lines for the combiner", mapped.size);
+    else if (sorting.n > 0)
+        result = combine_pairs(m, sorting.pairs, sorting.n);
+    tq_emitter_give_back(m->emitter, sorting.bytes);
+    lines_sorting_free(&sorting);
     let_go(m, &mapped);
     return result;
 }
@@ -383,22 +242,26 @@ static int combine(mapping *m)
 static int map(tq_split *split, tq_emitter *emitter, const jobs_context *context, bool in_order)
 {
     const stream_settings *settings = context->settings;
-    mapping m = {.split = split, .emitter = emitter, .reduces = settings->reduce != NULL, .in_order = in_order};
+    mapping m = {.step = step_of(context, "map", settings->map),
+                 .split = split,
+                 .emitter = emitter,
+                 .reduces = settings->reduce != NULL,
+                 .in_order = in_order};
     char why[400];
-    verdict ended = AGAIN;
-    begin_map_step(&m.step, split, context, "map", settings->map);
+    step_verdict ended = STEP_AGAIN;
+    step_begin(&m.step, split);
     m.holds = settings->retries > 0 || settings->combine != NULL;
-    while (ended == AGAIN) {
+    while (ended == STEP_AGAIN) {
         child_plan plan = {.input = next_piece, .output = take_output, .stopping = is_ending, .user = &m};
         if (m.step.tries > 0)
             tq_split_rewind(split);
         m.held.size = 0;
-        ended = try_once(&m.step, &plan, why, sizeof why);
+        ended = step_try(&m.step, &plan, why, sizeof why);
     }
     int result = 1;
-    if (ended == FAILED)
+    if (ended == STEP_FAILED)
         result = tq_emit_fail(emitter, "%s", why);
-    else if (ended == DONE)
+    else if (ended == STEP_DONE)
         result = settings->combine != NULL ? combine(&m) : emit_held(&m);
     lines_free(&m.held);
     return result;
@@ -417,7 +280,7 @@ static int map_split_in_order(tq_split *split, tq_emitter *emitter, void *user)
 /* ---- Reducing ---------------------------------------------------------------------------------------------------- */
 
 typedef struct reducing {
-    step step; /* first: complain gets it */
+    step step; /* first: see step_try */
     tq_keys *keys;
     tq_rows_out *out;
     tq_slice key;
@@ -463,22 +326,22 @@ static ptrdiff_t take_rows(void *user, const char *data, size_t size, bool last)
 static int reduce_keys(tq_keys *keys, tq_rows_out *out, void *user)
 {
     const jobs_context *context = user;
-    reducing r = {.keys = keys, .out = out};
+    const stream_settings *settings = context->settings;
+    reducing r = {.step = step_of(context, "reduce", settings->reduce), .keys = keys, .out = out};
     char why[400];
-    verdict ended = AGAIN;
-    begin_step(&r.step, context, "reduce", ((const stream_settings *)context->settings)->reduce);
-    snprintf(r.step.where, WHERE_BYTES, "partition %u", (unsigned)r.step.place.partition);
-    while (ended == AGAIN) {
+    step_verdict ended = STEP_AGAIN;
+    step_begin(&r.step, NULL);
+    while (ended == STEP_AGAIN) {
         child_plan plan = {.input = next_values, .output = take_rows, .stopping = is_ending_early, .user = &r};
         if (r.step.tries > 0) {
             tq_keys_rewind(keys);
             tq_rows_forget(out);
         }
         r.values = NULL;
-        ended = try_once(&r.step, &plan, why, sizeof why);
+        ended = step_try(&r.step, &plan, why, sizeof why);
     }
     lines_free(&r.feed);
-    return ended == FAILED ? tq_reduce_fail(out, "%s", why) : ended != DONE;
+    return ended == STEP_FAILED ? tq_reduce_fail(out, "%s", why) : ended != STEP_DONE;
 }
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
