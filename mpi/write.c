@@ -132,7 +132,11 @@ static tqi_writer_fn enter_function(tqi_job *job, int worker)
     tqi_place *place = tqi_watch_place(&job->watch, worker);
 
     tqi_place_enter(place, TQI_STAGE_WRITE, job->comm->rank, worker);
-    return (tqi_writer_fn){own_function(job), job->spec.user, &job->spec.result_shape, place, &job->stop};
+    return (tqi_writer_fn){.write = own_function(job),
+                           .user = job->spec.user,
+                           .shape = &job->spec.result_shape,
+                           .place = place,
+                           .stop = &job->stop};
 }
 
 static tqi_format format_of(const tqi_job *job)
@@ -224,12 +228,24 @@ static void write_rows(tqi_work *work, int worker)
     tqi_store_drop(job->final, work->part);
 }
 
+/* Text that is written in order need not be kept until all of it is made. A flush of tqi_writer_fn. */
+static tq_status flush_text(void *owner, tqi_text *text, tq_error *error)
+{
+    tqi_job *job = owner;
+    tq_status status = tqi_output_write(&job->output, text->data, text->size, error);
+
+    text->size = 0;
+    return status;
+}
+
 /* Call the job's function on packed rows; what they become is the next that is written. */
 static tq_status unpack(tqi_work *work, int worker, const tqi_text *packed)
 {
     tqi_writing *writing = &work->job->writing;
     tqi_writer_fn fn = enter_function(work->job, worker);
 
+    fn.flush = flush_text;
+    fn.owner = work->job;
     writing->unpacked.size = 0;
     tq_status status = tqi_unpack_rows(&writing->unpacker, &fn, (tq_slice){packed->data, packed->size},
                                        &writing->unpacked, &work->error);
@@ -259,6 +275,8 @@ static void write_end(tqi_work *work, int worker)
     tqi_writing *writing = &work->job->writing;
     tqi_writer_fn fn = enter_function(work->job, worker);
 
+    fn.flush = flush_text;
+    fn.owner = work->job;
     writing->unpacked.size = 0;
     tq_status status = tqi_write_end(&fn, &writing->unpacked, &work->error);
     tqi_place_leave(fn.place);

@@ -7,8 +7,12 @@
 
 enum { SHOWN_MOST = 40 };
 
+enum { FLUSHED_BYTES = 1 << 20 };
+
 struct tq_text {
     tqi_text *bytes;
+    const tqi_writer_fn *fn;
+    tq_error *error;  /* of a flush that failed */
     tq_status status; /* of the first call that failed */
     char reason[256];
 };
@@ -20,9 +24,20 @@ static tq_status note(tq_text *text, tq_status status)
     return status;
 }
 
+/* A call may append more than fits the memory, where somebody takes it. */
+static tq_status flush(tq_text *text)
+{
+    if (!text->fn->flush || text->bytes->size < FLUSHED_BYTES || text->status)
+        return text->status;
+    if (atomic_load_explicit(text->fn->stop, memory_order_relaxed))
+        return note(text, tqi_fail(text->error, TQ_E_CANCELLED, "cancelled"));
+    return note(text, text->fn->flush(text->fn->owner, text->bytes, text->error));
+}
+
 tq_status tq_text_put(tq_text *text, tq_slice bytes)
 {
-    return note(text, tqi_text_put(text->bytes, bytes));
+    tq_status status = note(text, tqi_text_put(text->bytes, bytes));
+    return status ? status : flush(text);
 }
 
 tq_status tq_text_put_number(tq_text *text, int64_t number)
@@ -32,7 +47,8 @@ tq_status tq_text_put_number(tq_text *text, int64_t number)
 
 tq_status tq_text_put_json(tq_text *text, tq_slice string)
 {
-    return note(text, tqi_text_put_json(text->bytes, string));
+    tq_status status = note(text, tqi_text_put_json(text->bytes, string));
+    return status ? status : flush(text);
 }
 
 int tq_text_fail(tq_text *text, const char *format, ...)
@@ -49,6 +65,8 @@ static tq_status explain(const tq_text *text, tq_slice key, int code, tq_error *
 {
     int shown = key.size < SHOWN_MOST ? (int)key.size : SHOWN_MOST;
 
+    if (text->status && text->error->status) /* said by the flush */
+        return text->error->status;
     if (text->status == TQ_E_MEMORY)
         return tqi_fail(error, TQ_E_MEMORY, "no memory for the text of the rows (see --memory)");
     if (text->reason[0])
@@ -68,7 +86,7 @@ static tq_status write_row(const tqi_writer_fn *fn, const tq_row *row, tq_text *
 
 tq_status tqi_write_rows(const tqi_writer_fn *fn, const tqi_entry *entries, size_t n, tqi_text *bytes, tq_error *error)
 {
-    tq_text text = {.bytes = bytes};
+    tq_text text = {.bytes = bytes, .fn = fn, .error = error};
     tq_status status = TQ_OK;
 
     for (size_t i = 0; i < n && !status; i++) {
@@ -83,7 +101,7 @@ tq_status tqi_write_rows(const tqi_writer_fn *fn, const tqi_entry *entries, size
 
 tq_status tqi_write_end(const tqi_writer_fn *fn, tqi_text *bytes, tq_error *error)
 {
-    tq_text text = {.bytes = bytes};
+    tq_text text = {.bytes = bytes, .fn = fn, .error = error};
     int code = fn->write(NULL, &text, fn->user);
 
     return code || text.status ? explain(&text, (tq_slice){"", 0}, code, error) : TQ_OK;
@@ -168,7 +186,7 @@ static size_t fill_rest(tqi_unpacker *unpacker, tq_slice piece, tq_status *statu
 tq_status tqi_unpack_rows(tqi_unpacker *unpacker, const tqi_writer_fn *fn, tq_slice piece, tqi_text *bytes,
                           tq_error *error)
 {
-    tq_text text = {.bytes = bytes};
+    tq_text text = {.bytes = bytes, .fn = fn, .error = error};
     tqi_text *rest = &unpacker->rest;
     tq_status status = TQ_OK, kept = TQ_OK;
     size_t taken = fill_rest(unpacker, piece, &kept);

@@ -14,6 +14,9 @@ typedef struct tqi_writer_fn {
     const tqi_value_shape *shape;
     tqi_place *place;
     const atomic_bool *stop; /* looked at before each call */
+    /* Takes what has been appended off text, once that is a lot; NULL: all of it is kept. */
+    tq_status (*flush)(void *owner, tqi_text *text, tq_error *error);
+    void *owner;
 } tqi_writer_fn;
 
 /* Append n rows to text by the job's function. TQ_E_USER, TQ_E_MEMORY, TQ_E_CANCELLED. */

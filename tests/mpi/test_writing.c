@@ -153,6 +153,45 @@ static void test_end(const struct trial *trial, bool fails)
     meet(trial);
 }
 
+/* A call may append any number of bytes where text is written in order: 5 MiB of 'x' for the first row. */
+enum { MUCH = 5 << 10 };
+
+static int write_much(const tq_row *row, tq_text *text, void *user)
+{
+    counted *state = user;
+    char some[1024];
+
+    if (!row)
+        return 0;
+    memset(some, 'x', sizeof some);
+    for (int i = 0; i < MUCH && state->lines == 0; i++)
+        if (tq_text_put(text, (tq_slice){some, sizeof some}))
+            return 1;
+    state->lines++;
+    return tq_text_put_number(text, state->lines % 10) || tq_text_put_json(text, (tq_slice){"y", 1});
+}
+
+static void test_much(const struct trial *trial)
+{
+    char path[PATH_SIZE];
+    tq_job job = job_of(trial, path);
+    counted state = {0};
+    size_t size, lines = (FILES - 1) * LINES, much = (size_t)MUCH << 10;
+
+    job.write_text = write_much;
+    job.write_in_order = true;
+    job.user = &state;
+    job.memory_bytes = 16 << 20;
+    tq_future_release(run_well(trial, &job));
+    meet(trial);
+    if (trial->rank != 0)
+        return;
+    char *text = read_file(path, &size);
+    CHECK_THAT(size == much + 4 * lines, "%zu bytes", size);
+    CHECK(text[0] == 'x' && text[much - 1] == 'x' && memcmp(text + much, "1\"y\"2\"y\"", 8) == 0);
+    free(text);
+}
+
 /* Only one format has a function of its own: the other is the usual one. */
 static void test_other_format(const struct trial *trial)
 {
@@ -201,6 +240,7 @@ int main(int argc, char **argv)
         test_all(&trial, kind & 1, kind & 2);
     test_end(&trial, false);
     test_end(&trial, true);
+    test_much(&trial);
     test_other_format(&trial);
     test_failure(&trial, false);
     test_failure(&trial, true);

@@ -39,7 +39,7 @@ static int write_until_three(const tq_row *row, tq_text *text, void *user)
 static tqi_writer_fn function_of(tq_write_fn write, const tqi_value_shape *shape, int *n)
 {
     *n = 0;
-    return (tqi_writer_fn){write, n, shape, &place, &stop};
+    return (tqi_writer_fn){.write = write, .user = n, .shape = shape, .place = &place, .stop = &stop};
 }
 
 static void make_rows(tqi_rows *rows, const tqi_value_shape *shape, size_t n, size_t longest)

@@ -342,7 +342,8 @@ TQ_API tq_status tq_text_put_json(tq_text *text, tq_slice string);
  * Called on all ranks by several workers at a time on different rows: it may read what user points to, and change none of
  * it. With write_in_order it is called on rank 0 alone, by one thread at a time, for each row of the whole result in
  * order, and may keep state from row to row (a running sum, the key before); and once more with row NULL behind the last,
- * even if there was none. Then rank 0 alone makes all text. */
+ * even if there was none. Then rank 0 alone makes all text, and writes it as it is made: a call may append more than there is
+ * memory for. */
 typedef int (*tq_write_fn)(const tq_row *row, tq_text *text, void *user);
 
 /* Say why it fails. Returns 1. */
