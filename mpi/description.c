@@ -38,6 +38,7 @@ bool tqi_description_copy(tq_job *to, const tq_job *from)
     to->name = copy(from->name ? from->name : "job", &failed);
     to->output_path = copy(from->output_path, &failed);
     to->tmpdir = copy(tmpdir && tmpdir[0] ? tmpdir : "/tmp", &failed);
+    to->side_path = copy(from->side_path, &failed);
     to->key_name = copy(from->key_name ? from->key_name : "key", &failed);
     to->value_name = copy(from->value_name ? from->value_name : "value", &failed);
     if (to->reduce_keys && to->order == TQ_ORDER_NONE) /* its rows come by partitions, which depend on the ranks */
@@ -59,6 +60,7 @@ void tqi_description_free(tq_job *description)
     free((char *)description->name);
     free((char *)description->output_path);
     free((char *)description->tmpdir);
+    free((char *)description->side_path);
     free((char *)description->key_name);
     free((char *)description->value_name);
 }
@@ -173,6 +175,10 @@ static const char *wrong_input(const tq_job *job)
         return "only TQ_LINES have a header";
     if (job->header && (job->map_split || job->map_row))
         return "a header is not for map_split and map_row";
+    if (job->own_headers && !job->header)
+        return "own_headers needs header";
+    if (job->side && job->side_path)
+        return "side data are given or in a file, not both";
     return NULL;
 }
 

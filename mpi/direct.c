@@ -136,7 +136,6 @@ static void sample_place(tqi_work *work, tqi_mapper *mapper, uint64_t place, uin
     }
     chunk.file_number = (size_t)(file - job->inputs.files);
     chunk.files = job->inputs.n;
-    chunk.header = (tq_slice){job->inputs.heading.line, job->inputs.heading.size};
     int worker = mapper->emitter.worker;
     tqi_place *stands = tqi_watch_place(&job->watch, worker);
     tqi_place_enter(stands, TQI_STAGE_MAP, job->comm->rank, worker);

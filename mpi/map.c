@@ -24,7 +24,7 @@ static const double AHEAD_S = 0.01;
 /* For a reader: what it compares headers with. */
 const tqi_inputs *tqi_headed_files(const tqi_job *job)
 {
-    return job->inputs.heading.line ? &job->inputs : NULL;
+    return job->inputs.heading.line || job->inputs.own_headers ? &job->inputs : NULL;
 }
 
 /* The mapper's state of a worker. Only one task at a time runs with one index, so nobody else creates it. */
@@ -138,8 +138,6 @@ static tq_status read_chunk(tqi_work *work, tqi_reader *reader, tq_record *chunk
         status = tqi_reader_chunk(reader, work->file, job->spec.records, work->begin, work->end, chunk, &work->error);
     if (!status && work->chunk)
         *chunk = records_of(job, work->chunk);
-    else if (!status && !work->archive && work->file)
-        chunk->header = (tq_slice){job->inputs.heading.line, job->inputs.heading.size};
     if (!status && (work->chunk || work->file))
         chunk->file_number = work->chunk ? work->chunk->file : (size_t)(work->file - job->inputs.files);
     chunk->files = job->inputs.n;

@@ -37,7 +37,8 @@ static uint64_t fingerprint(const tq_job *job, uint64_t source)
                         job->decompress,     job->record_bytes, job->unique,     job->row_text,
                         job->feed != NULL,   job->reduce_keys != NULL, job->n_counters, job->dense,
                         job->dense_rows != NULL, job->map_split != NULL, job->header, job->skip_bad,
-                        job->map_row != NULL, source, job->compare != NULL, job->partition != NULL};
+                        job->map_row != NULL, source, job->compare != NULL, job->partition != NULL,
+                        job->own_headers,    job->side_path != NULL};
 
     return tqi_hash_long(parts, sizeof parts);
 }
@@ -80,7 +81,8 @@ static tq_status read_header(tqi_job *job, tq_error *error)
                                    .as_they_are = job->description.decompress == TQ_DECOMPRESS_NONE};
 
     job->inputs.has_header = true;
-    return job->inputs.streams ? TQ_OK : tqi_header_read(&job->inputs, &options, error);
+    job->inputs.own_headers = job->description.own_headers;
+    return job->inputs.streams || job->inputs.own_headers ? TQ_OK : tqi_header_read(&job->inputs, &options, error);
 }
 
 /* The table of files. */

@@ -59,6 +59,8 @@ tq_status tqi_archive_open(const tqi_file *file, size_t number, const tqi_archiv
                                      .headed = options->headed,
                                      .read = tqi_expander_read,
                                      .owner = &archive->expander};
+    if (options->headed.inputs && options->headed.inputs->own_headers)
+        archive->chunker.headed = (tqi_headed){options->headed.inputs, &archive->own, true};
     archive->fd = open(file->path, O_RDONLY | O_CLOEXEC);
     if (archive->fd < 0) {
         free(archive);
@@ -88,5 +90,6 @@ void tqi_archive_close(tqi_archive *archive)
     close(archive->fd);
     tqi_chunker_free(&archive->chunker);
     tqi_expander_free(&archive->expander);
+    free(archive->own.line);
     free(archive);
 }

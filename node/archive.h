@@ -19,6 +19,7 @@ typedef struct tqi_archive {
     tqi_expander expander;
     tqi_chunker chunker;
     bool waits; /* for memory that other archives have */
+    tqi_heading own; /* where the file has a header of its own */
 } tqi_archive;
 
 /* What all archives of a job have in common. */

@@ -84,6 +84,10 @@ static tq_status open_current(tqi_feeder *feeder, tq_error *error)
     const char *path = feeder->inputs->files[feeder->file].path;
 
     feeder->offset = 0;
+    if (feeder->inputs->own_headers) {
+        free(feeder->heading.line);
+        feeder->heading = (tqi_heading){0};
+    }
     if (strcmp(path, "-") == 0)
         feeder->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
     else

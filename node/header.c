@@ -32,6 +32,32 @@ tq_status tqi_header_too_long(const tqi_inputs *inputs, size_t file, tq_error *e
                        "the first line is no header: it has more than %d bytes", TQI_HEADER_MOST);
 }
 
+tq_status tqi_header_own(const tqi_inputs *inputs, const tqi_file *file, int fd, char **line, size_t *size,
+                         size_t *bytes, tq_error *error)
+{
+    size_t most = file->size < TQI_HEADER_MOST + 1 ? (size_t)file->size : TQI_HEADER_MOST + 1;
+
+    for (size_t there = FIRST_PIECE < most ? FIRST_PIECE : most;; there = 2 * there < most ? 2 * there : most) {
+        char *front = malloc(there + 1);
+
+        if (!front)
+            return tqi_fail_memory(error, there, "a header");
+        tq_status status = read_front(file, fd, front, there, error);
+        const char *newline = status ? NULL : memchr(front, '\n', there);
+        if (!status && (newline || there == file->size)) {
+            *line = front;
+            *size = tq_line_at((tq_slice){front, there}).size;
+            *bytes = newline ? (size_t)(newline + 1 - front) : there;
+            return TQ_OK;
+        }
+        free(front);
+        if (status)
+            return status;
+        if (there == most)
+            return tqi_header_too_long(inputs, (size_t)(file - inputs->files), error);
+    }
+}
+
 tq_status tqi_header_read(tqi_inputs *inputs, const tqi_archive_options *options, tq_error *error)
 {
     tqi_archive_options reading = *options;

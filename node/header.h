@@ -1,5 +1,5 @@
-/* Headers: the first line of each file names the columns of the others, is no record, and is the same in all files.
- * Where ranks read for themselves, rank 0 reads that of the first file and sends it with the table of inputs; whoever
+/* Headers: the first line of each file names the columns of the others, is no record, and is the same in all files,
+ * or that of each file alone (own_headers): then whoever opens a file reads it. Otherwise, where ranks read for themselves, rank 0 reads that of the first file and sends it with the table of inputs; whoever
  * opens a file looks whether it begins with it. Where rank 0 reads for everybody it compares the files itself. Any
  * thread, on data of its own. */
 #ifndef TQI_HEADER_H
@@ -17,6 +17,11 @@ tq_status tqi_header_read(tqi_inputs *inputs, const tqi_archive_options *options
 /* Whether the open file, which is not decoded, begins with inputs->heading, and in *bytes how long it is there with its end.
  * TQ_E_INPUT. */
 tq_status tqi_header_check(const tqi_inputs *inputs, const tqi_file *file, int fd, size_t *bytes, tq_error *error);
+
+/* The header of an open file which has one of its own: *line (malloc), *size of it without its end, and *bytes with that.
+ * TQ_E_INPUT, TQ_E_MEMORY. */
+tq_status tqi_header_own(const tqi_inputs *inputs, const tqi_file *file, int fd, char **line, size_t *size,
+                         size_t *bytes, tq_error *error);
 
 /* line, without its end, is the first of file number file: it must be the header, or becomes it. TQ_E_INPUT, TQ_E_MEMORY. */
 tq_status tqi_header_meet(const tqi_headed *headed, size_t file, tq_slice line, tq_error *error);

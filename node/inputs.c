@@ -312,7 +312,7 @@ uint64_t tqi_inputs_work_before(const tqi_inputs *inputs, uint64_t split)
 /* The packed table: these numbers, the header, the files. */
 typedef struct packed_table {
     uint64_t split_bytes;
-    uint64_t has_header, is_known;
+    uint64_t has_header, own_headers, is_known;
     uint64_t header_size, header_file;
 } packed_table;
 
@@ -326,7 +326,7 @@ typedef struct packed_file {
 tq_status tqi_inputs_pack(const tqi_inputs *inputs, char **bytes, size_t *size)
 {
     const tqi_heading *heading = &inputs->heading;
-    packed_table table = {inputs->split_bytes, inputs->has_header, heading->line != NULL, heading->size, heading->file};
+    packed_table table = {inputs->split_bytes,   inputs->has_header, inputs->own_headers, heading->line != NULL, heading->size, heading->file};
     size_t total = sizeof table + heading->size;
 
     for (size_t i = 0; i < inputs->n; i++)
@@ -359,6 +359,7 @@ tq_status tqi_inputs_unpack(tqi_inputs *inputs, const char *bytes, size_t size)
     memcpy(&table, bytes, sizeof table);
     bytes += sizeof table;
     made.has_header = table.has_header;
+    made.own_headers = table.own_headers;
     if (table.is_known) {
         made.heading = (tqi_heading){malloc(table.header_size + 1), table.header_size, table.header_file};
         if (!made.heading.line)

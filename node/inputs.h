@@ -41,7 +41,8 @@ typedef struct tqi_inputs {
     uint64_t whole_bytes; /* of files that are whole */
     uint64_t split_bytes;
     uint64_t splits;
-    bool has_header; /* the first line of each file is its header: see node/header.h */
+    bool has_header;  /* the first line of each file is its header: see node/header.h */
+    bool own_headers; /* and need not be that of the others; heading is not known then */
     tqi_heading heading;
 } tqi_inputs;
 

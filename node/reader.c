@@ -51,6 +51,9 @@ static void close_file(tqi_reader *reader)
 {
     if (reader->fd >= 0)
         close(reader->fd);
+    free(reader->own_header);
+    reader->own_header = NULL;
+    reader->header = (tq_slice){NULL, 0};
     reader->fd = -1;
     reader->file = NULL;
     reader->window_size = 0;
@@ -87,9 +90,18 @@ static tq_status open_file(tqi_reader *reader, const tqi_file *file, tq_error *e
 /* Once for each file; not when it is opened, since its first bytes may say that somebody else reads it. */
 static tq_status check_header(tqi_reader *reader, tq_error *error)
 {
-    if (!reader->headed || reader->header_bytes)
+    const tqi_inputs *headed = reader->headed;
+
+    if (!headed || reader->header_bytes)
         return TQ_OK;
-    return tqi_header_check(reader->headed, reader->file, reader->fd, &reader->header_bytes, error);
+    if (headed->own_headers) {
+        tq_status status = tqi_header_own(headed, reader->file, reader->fd, &reader->own_header, &reader->header.size,
+                                          &reader->header_bytes, error);
+        reader->header.data = reader->own_header;
+        return status;
+    }
+    reader->header = (tq_slice){headed->heading.line, headed->heading.size};
+    return tqi_header_check(headed, reader->file, reader->fd, &reader->header_bytes, error);
 }
 
 /* A buffer of at least capacity bytes that keeps the window. */
@@ -226,7 +238,7 @@ tq_status tqi_reader_chunk(tqi_reader *reader, const tqi_file *file, tq_records 
         status = show(reader, first, end, error);
     if (status)
         return status;
-    *chunk = (tq_record){.data = reader->buffer, .file = file->path, .offset = begin};
+    *chunk = (tq_record){.data = reader->buffer, .file = file->path, .offset = begin, .header = reader->header};
     if (begin > 0) {
         /* Only up to end: a record that starts no earlier is not ours, however far away its end is. */
         const char *from = reader->buffer + (first - reader->window);

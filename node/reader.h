@@ -26,6 +26,8 @@ typedef struct tqi_reader {
     const tqi_file *file;
     const tqi_inputs *headed; /* whose header each file must begin with; NULL: there is none */
     size_t header_bytes;      /* of file, with its end; 0: it was not looked at yet */
+    tq_slice header;          /* without */
+    char *own_header;         /* where that is, if it is the file's own */
     char *buffer;
     size_t capacity;    /* of buffer, without the slack behind it */
     uint64_t window;    /* offset in file of buffer[0] */

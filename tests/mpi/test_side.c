@@ -1,4 +1,4 @@
-/* Side data: what rank 0 gives is what every mapper and reducer gets, whatever its size; what there is no room for; and
+/* Side data: what rank 0 gives is what every mapper and reducer gets, whatever its size, given or in a file; what there is no room for; and
  * that other ranks' are not looked at. */
 #include "words.h"
 
@@ -65,6 +65,47 @@ static void test_words(const struct trial *trial, const char *const *input, cons
     free(side);
 }
 
+/* The same from a file, as it is or compressed, and left out where it is larger than it may be. */
+static void test_file(const struct trial *trial, const char *const *input, const word_rows *words, size_t size)
+{
+    char path[PATH_SIZE], zipped[PATH_SIZE + 4], command[2 * PATH_SIZE + 32], *side = malloc(size);
+    size_t none = 0, n = 0;
+    tq_job job = job_of(trial, input, NULL, &size);
+
+    CHECK(side);
+    for (size_t i = 0; i < size; i++)
+        side[i] = i + 1 == size ? '!' : i % 2 ? 'o' : 'x';
+    path_of(trial, path, "in/side");
+    snprintf(zipped, sizeof zipped, "%s.gz", path);
+    snprintf(command, sizeof command, "gzip -kf %s", path);
+    if (trial->rank == 0)
+        write_file(path, side, size);
+    CHECK(trial->rank != 0 || system(command) == 0);
+    meet(trial);
+    for (size_t i = 0; i < words->n; i++)
+        n += words->rows[i].size % 2 == 0;
+    for (int way = 0; way < 4; way++) {
+        job.side = NULL;
+        job.side_path = way % 2 ? zipped : path;
+        job.side_bytes = way < 2 ? 0 : trial->rank == 0 ? size : 1;
+        tq_future *future = run_well(trial, &job);
+        CHECK(tq_job_rows(future) == (trial->rank == 0 ? n : 0));
+        tq_future_release(future);
+    }
+    job.side_bytes = size - 1;
+    job.user = &none;
+    tq_future_release(run_well(trial, &job));
+    job.side_path = "/dev/null";
+    tq_future_release(run_well(trial, &job));
+    job.side_bytes = 0;
+    tq_future_release(run_badly(trial, &job, TQ_E_INPUT, "no regular file"));
+    job.side_path = "/no such file";
+    tq_future_release(run_badly(trial, &job, TQ_E_INPUT, "No such file"));
+    job.side = "x";
+    tq_future_release(run_badly(trial, &job, TQ_E_USAGE, "not both"));
+    free(side);
+}
+
 static void test_wrong(const struct trial *trial, const char *const *input)
 {
     size_t size = 5 << 20;
@@ -97,6 +138,8 @@ int main(int argc, char **argv)
     meet(&trial);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         test_words(&trial, &input, &words, sizes[i]);
+    test_file(&trial, &input, &words, WORDS);
+    test_file(&trial, &input, &words, 300000);
     test_wrong(&trial, &input);
     free(words.rows);
     free(text);

@@ -395,6 +395,57 @@ static void test_other_header(const struct trial *trial)
     meet(trial);
 }
 
+/* ---- Headers that may ---- */
+
+/* Emits the header that a line is under. */
+static int map_header(const tq_record *line, tq_emitter *emitter, void *user)
+{
+    (void)user;
+    return (int)tq_emit_i64(emitter, line->header, 1);
+}
+
+static void test_own_headers(const struct trial *trial)
+{
+    static const char *const headers[] = {"a", "", "a much longer header; with columns"};
+    char paths[4][PATH_SIZE], command[PATH_SIZE + 32];
+    const char *input[] = {paths[0], paths[1], paths[2], paths[3]};
+    tq_job job = TQ_JOB_INIT;
+    tq_row row;
+
+    for (int i = 0; i < 3; i++) {
+        char name[32], text[200];
+        int size = snprintf(text, sizeof text, "%s\r\n1\n2\n3", headers[i]);
+
+        snprintf(name, sizeof name, "in/own%d", i);
+        path_of(trial, paths[i], name);
+        if (trial->rank == 0)
+            write_file(paths[i], text, (size_t)size);
+    }
+    snprintf(command, sizeof command, "gzip -kf %s", paths[2]);
+    snprintf(paths[3], sizeof paths[3], "%.*s.gz", PATH_SIZE - 4, paths[2]);
+    CHECK(trial->rank != 0 || system(command) == 0);
+    meet(trial);
+    job.inputs = input, job.n_inputs = 4;
+    job.map = map_header, job.combine = TQ_SUM;
+    job.header = job.own_headers = true;
+    job.output = TQ_OUTPUT_GATHER;
+    for (int way = 0; way < 2; way++) {
+        job.split_bytes = way ? 1 : 0;
+        tq_future *future = run_well(trial, &job);
+        CHECK(tq_job_rows(future) == (trial->rank == 0 ? 3 : 0));
+        for (uint64_t r = 0; r < tq_job_rows(future); r++) {
+            const char *header = headers[r == 0 ? 1 : r == 1 ? 0 : 2];
+
+            CHECK_STATUS(tq_job_row(future, r, &row), TQ_OK);
+            CHECK(row.key.size == strlen(header) && memcmp(row.key.data, header, row.key.size) == 0);
+            CHECK(row.i64 == (r == 2 ? 6 : 3));
+        }
+        tq_future_release(future);
+    }
+    job.header = false;
+    tq_future_release(run_badly(trial, &job, TQ_E_USAGE, "own_headers needs header"));
+}
+
 int main(int argc, char **argv)
 {
     struct trial trial;
@@ -409,5 +460,6 @@ int main(int argc, char **argv)
     test_fed(&trial);
     test_sampled(&trial);
     test_other_header(&trial);
+    test_own_headers(&trial);
     return end_trial(&trial);
 }

@@ -163,6 +163,7 @@ typedef struct tq_job {
                           * holds, if it is compressed; of all that feed gives) is its header, the same in all of them
                           * (otherwise TQ_E_INPUT). It is no record; mappers see it beside each. map_chunk is called for the beginning of a file even if
                           * nothing stands behind its header. */
+    bool own_headers;    /* the header of a file need not be that of the others */
     uint64_t skip_bad;   /* so many bad records (tq_emit_bad) are passed over, of all ranks together */
 
     /* Or the rows that an earlier job of this cluster keeps (TQ_OUTPUT_KEEP, TQ_OUTPUT_GATHER; tq_submit_gather), instead
@@ -187,6 +188,9 @@ typedef struct tq_job {
      * memory_bytes, of which they may take half: more is TQ_E_MEMORY. */
     const void *side;
     size_t side_bytes;
+    /* Or what this file holds, decoded as decompress says: set on all ranks, read on rank 0. side_bytes: if it holds more, or is
+     * no regular file, there are no side data; 0 = as many as may be, and then that is an error. */
+    const char *side_path;
 
     /* A dense result: so many numbers, 0 for none, that mappers add to by their index (tq_emitter_dense) instead of emitting keys:
      * summed over workers and ranks, modulo 2^64, when all is mapped, and then on every rank (tq_job_dense). Each worker, and
