@@ -3,7 +3,7 @@
 
 static const jobs_entry *const all[] = {
     &jobs_wordcount, &jobs_grep, &jobs_sort, &jobs_index, &jobs_top, &jobs_distinct, &jobs_histogram, &jobs_stats,
-    &jobs_stream, &jobs_run,
+    &jobs_join, &jobs_stream, &jobs_run,
 };
 
 const jobs_entry *jobs_at(size_t index)

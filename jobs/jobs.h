@@ -64,6 +64,6 @@ typedef struct jobs_run_settings {
 } jobs_run_settings;
 
 extern const jobs_entry jobs_wordcount, jobs_grep, jobs_sort, jobs_index, jobs_top, jobs_distinct, jobs_histogram,
-    jobs_stats, jobs_stream, jobs_run;
+    jobs_stats, jobs_join, jobs_stream, jobs_run;
 
 #endif

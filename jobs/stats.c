@@ -8,9 +8,8 @@
  *
  * Lines are cut, and numbers read, many at a time, in units of 10^-decimals, where decimals is what the first numbers
  * of a chunk mostly have. What does not fit these units, or is bad, is looked at once more by itself. */
-#include "jobs/jobs.h"
+#include "jobs/columns.h"
 #include <ctype.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,18 +20,17 @@ enum {
     RARE = 16,   /* of which one in so many may be finer, */
     FINEST = 9,  /* and these are the most decimals: more would leave too little room in front of the point */
     SHOWN = 40,  /* bytes of a field in a message */
-    ROOM = 1024, /* bytes of a key with quotation marks for which no memory is asked */
-    COLUMNS = 1000000
+    ROOM = 1024  /* bytes of a key with quotation marks for which no memory is asked */
 };
 
 typedef struct stats_settings {
     const char *key, *value; /* a number, or with header a name */
-    const char *delimiter;   /* NULL: a comma with csv, a semicolon without */
-    bool header, csv;
-    int64_t skip_bad;
+    columns_settings text;
 } stats_settings;
 
 enum { KEY, VALUE }; /* the wanted columns, in this order */
+
+static const char *const wanted_columns[] = {[KEY] = "key", [VALUE] = "value"};
 
 /* A chunk of lines being mapped. */
 typedef struct mapping {
@@ -46,79 +44,13 @@ typedef struct mapping {
     bool alone[BATCH]; /* to be looked at by itself */
 } mapping;
 
-/* ---- Columns ---- */
-
-static char delimiter_of(const stats_settings *settings)
-{
-    if (!settings->delimiter)
-        return settings->csv ? ',' : ';';
-    return strcmp(settings->delimiter, "\\t") == 0 ? '\t' : settings->delimiter[0];
-}
-
-/* The number of a column, from 1; 0: it is none. */
-static uint32_t number_of(const char *column)
-{
-    char *end;
-    unsigned long number = isdigit((unsigned char)column[0]) ? strtoul(column, &end, 10) : 0;
-
-    return number >= 1 && number <= COLUMNS && *end == '\0' ? (uint32_t)number : 0;
-}
-
-/* Whether a field, which may be quoted, holds that. */
-static bool holds(tq_slice field, bool may_be_quoted, const char *name)
-{
-    bool quoted = may_be_quoted && field.size >= 2 && *field.data == '"';
-    const char *at = field.data + quoted, *end = field.data + field.size - quoted;
-
-    for (; at < end && *name != '\0' && *at == *name; at++, name++)
-        at += quoted && *at == '"';
-    return at == end && *name == '\0';
-}
-
-/* Without the mark that some programs put in front of UTF-8. */
-static tq_slice without_mark(tq_slice header)
-{
-    bool marked = header.size >= 3 && memcmp(header.data, "\xef\xbb\xbf", 3) == 0;
-
-    return marked ? (tq_slice){header.data + 3, header.size - 3} : header;
-}
-
-/* The column of that name, from 0, or otherwise of that number. False: there is none, or more than one. */
-static bool find_column(const mapping *m, const char *name, uint32_t *found)
-{
-    tq_slice line = without_mark(m->chunk->header), field;
-    const char *file = m->chunk->file;
-    uint32_t n = 0, times = 0;
-    tq_field what;
-
-    for (; (what = tq_next_field(&line, &m->columns, &field)) == TQ_FIELD; n++) {
-        if (!holds(field, m->columns.quotes, name))
-            continue;
-        times++;
-        *found = n;
-    }
-    if (times == 0 && number_of(name) != 0 && number_of(name) <= n) {
-        *found = number_of(name) - 1;
-        times = 1;
-    }
-    if (what != TQ_FIELD_NONE)
-        tq_emit_refuse(m->emitter, file, 0, "the header breaks the rules of quotation");
-    else if (times == 0)
-        tq_emit_refuse(m->emitter, file, 0, "the header names no column '%s'", name);
-    else if (times > 1)
-        tq_emit_refuse(m->emitter, file, 0, "the header names %" PRIu32 " columns '%s'", times, name);
-    return what == TQ_FIELD_NONE && times == 1;
-}
-
 static bool find_columns(mapping *m, const stats_settings *settings)
 {
-    m->columns = (tq_columns){.delimiter = delimiter_of(settings), .quotes = settings->csv, .n = 2};
-    if (settings->header)
-        return find_column(m, settings->key, &m->columns.wanted[KEY]) &&
-               find_column(m, settings->value, &m->columns.wanted[VALUE]);
-    m->columns.wanted[KEY] = number_of(settings->key) - 1;
-    m->columns.wanted[VALUE] = number_of(settings->value) - 1;
-    return true;
+    const columns_settings *text = &settings->text;
+
+    m->columns = (tq_columns){.delimiter = columns_delimiter(text), .quotes = text->csv, .n = 2};
+    return columns_find(m->chunk, m->emitter, text, settings->key, &m->columns.wanted[KEY]) &&
+           columns_find(m->chunk, m->emitter, text, settings->value, &m->columns.wanted[VALUE]);
 }
 
 /* ---- Lines by themselves ---- */
@@ -134,17 +66,9 @@ static const char *show(tq_slice field, char *room)
     return room;
 }
 
-/* The offset of the line that a place is in. */
-static uint64_t offset_of(const mapping *m, const char *place)
-{
-    const char *begin = m->chunk->data, *newline = memrchr(begin, '\n', (size_t)(place - begin));
-
-    return m->chunk->offset + (newline ? (uint64_t)(newline + 1 - begin) : 0);
-}
-
 static tq_status say_number(const mapping *m, tq_slice number, tq_number what)
 {
-    uint64_t offset = offset_of(m, number.data);
+    uint64_t offset = columns_offset(m->chunk, number.data);
     const char *file = m->chunk->file;
     char shown[SHOWN + 4];
 
@@ -155,28 +79,6 @@ static tq_status say_number(const mapping *m, tq_slice number, tq_number what)
         return tq_emit_bad(m->emitter, file, offset,
                            "'%s' has too many digits: 18 in all, and behind the point, are the most", shown);
     return tq_emit_bad(m->emitter, file, offset, "'%s' is no number", shown);
-}
-
-/* A line whose fields were not found: it is empty, or bad. */
-static tq_status map_irregular(const mapping *m, const char *begin)
-{
-    uint32_t key = m->columns.wanted[KEY], value = m->columns.wanted[VALUE], n = 0;
-    tq_slice line = tq_line_at((tq_slice){begin, m->chunk->size - (size_t)(begin - m->chunk->data)}), field;
-    uint64_t offset = offset_of(m, begin);
-    const char *file = m->chunk->file;
-    tq_field what;
-
-    if (line.size == 0)
-        return TQ_OK;
-    for (; (what = tq_next_field(&line, &m->columns, &field)) == TQ_FIELD;)
-        n++;
-    if (what == TQ_FIELD_UNCLOSED)
-        return tq_emit_bad(m->emitter, file, offset, "a quoted field does not end on its line");
-    if (what == TQ_FIELD_STRAY)
-        return tq_emit_bad(m->emitter, file, offset,
-                           "a quotation mark inside a field, or something behind a quoted one");
-    return tq_emit_bad(m->emitter, file, offset, "the line has %" PRIu32 " column%s, but the %s is column %" PRIu32, n,
-                       n == 1 ? "" : "s", n <= key ? "key" : "value", n <= key ? key + 1 : value + 1);
 }
 
 /* A pair whose key has quotation marks in it. */
@@ -199,10 +101,10 @@ static tq_status map_alone(const mapping *m, tq_slice key, tq_slice number)
     unsigned decimals;
 
     if (number.size == TQ_NO_FIELD)
-        return map_irregular(m, number.data);
+        return columns_irregular(m->chunk, m->emitter, &m->columns, wanted_columns, number.data);
     tq_number what = tq_read_number(number, &value, &decimals);
     if (key.size == 0)
-        return tq_emit_bad(m->emitter, m->chunk->file, offset_of(m, key.data), "the key is empty");
+        return tq_emit_bad(m->emitter, m->chunk->file, columns_offset(m->chunk, key.data), "the key is empty");
     if (what != TQ_NUMBER)
         return say_number(m, number, what);
     if (m->columns.quotes && *key.data == '"')
@@ -313,17 +215,11 @@ static int map(const tq_record *chunk, tq_emitter *emitter, void *user)
 
 static const char *wrong(const stats_settings *settings)
 {
-    const char *delimiter = settings->delimiter;
-
     if (!settings->key || !settings->value)
         return "stats needs --key COLUMN and --value COLUMN";
-    if (!settings->header && (!number_of(settings->key) || !number_of(settings->value)))
+    if (!columns_known(&settings->text, settings->key) || !columns_known(&settings->text, settings->value))
         return "--key and --value take the number of a column, from 1 on, or with --header its name";
-    if (delimiter && delimiter[1] != '\0' && strcmp(delimiter, "\\t") != 0)
-        return "--delimiter takes one byte, or \\t for a tab";
-    if (delimiter && (*delimiter == '\n' || *delimiter == '\r' || (settings->csv && *delimiter == '"')))
-        return "--delimiter cannot be a line end, nor with --csv a quotation mark";
-    return NULL;
+    return columns_wrong(&settings->text);
 }
 
 static bool describe(tq_job *job, const void *settings, char *why, size_t size)
@@ -338,8 +234,8 @@ static bool describe(tq_job *job, const void *settings, char *why, size_t size)
         return false;
     }
     job->records = TQ_LINES;
-    job->header = own->header;
-    job->skip_bad = (uint64_t)own->skip_bad;
+    job->header = own->text.header;
+    job->skip_bad = (uint64_t)own->text.skip_bad;
     job->map_chunk = map;
     job->value_type = TQ_I64;
     job->combine = TQ_STATS;
@@ -355,17 +251,7 @@ static const option_row rows[] = {
      .offset = AT(key),
      .help = "what to group by: a number from 1, or a name"},
     {.name = "value", .argument = "COLUMN", .type = OPTION_STRING, .offset = AT(value), .help = "the numbers"},
-    {.name = "delimiter",
-     .argument = "BYTE",
-     .type = OPTION_STRING,
-     .offset = AT(delimiter),
-     .help = "between columns; \\t is a tab (; or with --csv ,)"},
-    {.name = "header",
-     .type = OPTION_FLAG,
-     .offset = AT(header),
-     .help = "the first line of each file names the columns"},
-    {.name = "csv", .type = OPTION_FLAG, .offset = AT(csv), .help = "fields may be quoted, as in RFC 4180"},
-    JOBS_SKIP_BAD(AT(skip_bad)),
+    COLUMNS_ROWS(AT(text)),
 };
 
 const jobs_entry jobs_stats = {

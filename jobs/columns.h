@@ -1,0 +1,61 @@
+/* What the jobs that read text in columns have in common: their options, which column is meant, and what is wrong with a line.
+ *
+ * Any thread, each with a record and an emitter of its own. */
+#ifndef JOBS_COLUMNS_H
+#define JOBS_COLUMNS_H
+
+#include "jobs/jobs.h"
+#include <stdbool.h>
+#include <tequio/tequio.h>
+
+typedef struct columns_settings {
+    const char *delimiter; /* NULL: a comma with csv, a semicolon without */
+    bool header, csv;
+    int64_t skip_bad; /* for tq_job.skip_bad */
+} columns_settings;
+
+/* Rows for the table of a job whose struct of settings has a columns_settings at offset. */
+#define COLUMNS_ROWS(at)                                                                                               \
+    {.name = "delimiter",                                                                                              \
+     .argument = "BYTE",                                                                                               \
+     .type = OPTION_STRING,                                                                                            \
+     .offset = (at) + offsetof(columns_settings, delimiter),                                                           \
+     .help = "between columns; \\t is a tab (; or with --csv ,)"},                                                     \
+    {.name = "header",                                                                                                 \
+     .type = OPTION_FLAG,                                                                                              \
+     .offset = (at) + offsetof(columns_settings, header),                                                              \
+     .help = "the first line of each file names the columns"},                                                         \
+    {.name = "csv",                                                                                                    \
+     .type = OPTION_FLAG,                                                                                              \
+     .offset = (at) + offsetof(columns_settings, csv),                                                                 \
+     .help = "fields may be quoted, as in RFC 4180"},                                                                  \
+    JOBS_SKIP_BAD((at) + offsetof(columns_settings, skip_bad))
+
+/* What is wrong with the settings; NULL: nothing. */
+const char *columns_wrong(const columns_settings *settings);
+
+char columns_delimiter(const columns_settings *settings);
+
+/* Whether a column may be called so: by its number from 1, or with a header by any name. */
+bool columns_known(const columns_settings *settings, const char *name);
+
+/* The column, from 0, that name means in the file of chunk. False: its header has none or several of that name, and the job
+ * ends. */
+bool columns_find(const tq_record *chunk, tq_emitter *emitter, const columns_settings *settings, const char *name,
+                  uint32_t *found);
+
+/* What a field holds: as tq_unquote has it if fields may be quoted. */
+static inline tq_slice columns_unquoted(tq_slice field, bool quotes, char *room)
+{
+    return quotes && field.size > 0 && *field.data == '"' ? tq_unquote(field, room) : field;
+}
+
+/* The offset in its file of the line that a place of chunk is in. */
+uint64_t columns_offset(const tq_record *chunk, const char *place);
+
+/* A line of chunk whose fields tq_next_fields has not found: it is empty, or bad, which is said. what: what each of the wanted
+ * columns is. */
+tq_status columns_irregular(const tq_record *chunk, tq_emitter *emitter, const tq_columns *columns,
+                            const char *const *what, const char *begin);
+
+#endif
