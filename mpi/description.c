@@ -84,6 +84,8 @@ static const char *wrong_values(const tq_job *job)
         return "TQ_COMBINE_USER needs a combine_fn";
     if (job->reduce && job->reduce_keys)
         return "at most one of reduce and reduce_keys can be set";
+    if (job->group && !job->reduce)
+        return "group is for jobs with reduce";
     if (has_reducer(job) && job->result_type != TQ_I64 && job->result_type != TQ_BYTES)
         return "result_type must be TQ_I64 or TQ_BYTES";
     return NULL;

@@ -31,6 +31,7 @@ static void fill_spec(tqi_job *job)
                            .shape = {(int)from->value_type, from->value_bytes},
                            .combine = from->combine,
                            .combine_fn = from->combine_fn,
+                           .group = from->group,
                            .partition = from->partition,
                            .reduce = from->reduce,
                            .reduce_keys = from->reduce_keys,
@@ -53,7 +54,7 @@ static void fill_spec(tqi_job *job)
         job->spec.shape = (tqi_value_shape){TQI_SUMMARY, sizeof(tq_summary)};
     job->spec.result_shape = job->spec.shape;
     bool stays = from->output == TQ_OUTPUT_KEEP && !from->limit; /* as its partitions are */
-    job->spec.mixed = from->order == TQ_ORDER_NONE && tqi_spec_is_placed(&job->spec) && !stays;
+    job->spec.mixed = from->order == TQ_ORDER_NONE && from->partition && !stays;
     if (tqi_spec_has_reducer(&job->spec))
         job->spec.result_shape = (tqi_value_shape){(int)from->result_type, 0};
 }

@@ -181,9 +181,40 @@ static tq_status merge_any(tqi_table *table, const uint8_t *page, tqi_merge_plac
     return at == end && place->records == header.records ? TQ_OK : malformed(&header, error);
 }
 
+/* ---- Pairs of groups: by the hash of the group, accounted for by that of the key ---- */
+
+static tq_status merge_grouped(tqi_table *table, const uint8_t *page, tqi_merge_place *place, tq_account *account,
+                               tq_error *error)
+{
+    const tqi_spec *spec = table->spec;
+    tqi_page_header header = tqi_page_read_header(page);
+    const uint8_t *first = page + TQI_PAGE_HEADER, *at = first + place->offset, *end = first + header.payload;
+    tqi_record record;
+    tq_summary summary;
+    tq_slice bytes;
+
+    for (; next_record(&spec->shape, &at, end, &bytes, &record, &summary); place->records++) {
+        tq_slice group = tqi_spec_group(spec, bytes);
+        uint64_t hash = tqi_hash(group.data, group.size);
+        tqi_key key = load_key(bytes);
+
+        if (tqi_table_is_for(table, (uint32_t)(hash >> 32))) {
+            tq_status status = tqi_table_add(table, &key, hash, record.number, record.value);
+
+            if (status)
+                return describe(table, status, &header, error);
+            tqi_account_pair(spec, tqi_key_hash(&key), record.number, record.value, account);
+        }
+        place->offset = (size_t)(at - first);
+    }
+    return at == end && place->records == header.records ? TQ_OK : malformed(&header, error);
+}
+
 tq_status tqi_merge_page(tqi_table *table, const uint8_t *page, tqi_merge_place *place, tq_account *account,
                          tq_error *error)
 {
+    if (table->keeps_all)
+        return merge_grouped(table, page, place, account, error);
     if (table->spec->combine == TQ_SUM)
         return merge_sums(table, page, place, account, error);
     return merge_any(table, page, place, account, error);

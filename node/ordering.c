@@ -1,9 +1,7 @@
 #include "node/ordering.h"
 
+#include "node/mergesort.h"
 #include "node/place.h"
-#include <string.h>
-
-enum { FEW_ROWS = 8 };
 
 /* Rows to be put in order by the job's function. */
 typedef struct sorter {
@@ -41,7 +39,8 @@ static int compare(const sorter *by, const tqi_entry *a, const tqi_entry *b)
     return order ? order : tqi_rows_compare(TQ_ORDER_KEY, &spec->result_shape, a, b);
 }
 
-static bool before(const sorter *by, const tqi_entry *a, const tqi_entry *b)
+/* A tqi_before_fn. */
+static bool before(const void *by, const tqi_entry *a, const tqi_entry *b)
 {
     return compare(by, a, b) < 0;
 }
@@ -55,45 +54,6 @@ int tqi_ordering_compare(const tqi_spec *spec, const tqi_entry *a, const tqi_ent
 }
 
 /* ---- Sorting: not by partitioning around a row, which is only safe if the rows behind it are really behind it ---- */
-
-static void insertion_sort(const sorter *by, tqi_entry *first, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        tqi_entry held = first[i];
-        size_t at = i;
-
-        for (; at > 0 && before(by, &held, &first[at - 1]); at--)
-            first[at] = first[at - 1];
-        first[at] = held;
-    }
-}
-
-/* Two sorted halves become one. spare has room for the first. */
-static void merge(const sorter *by, tqi_entry *first, size_t half, size_t n, tqi_entry *spare)
-{
-    size_t left = 0, right = half, to = 0;
-
-    memcpy(spare, first, half * sizeof *spare);
-    while (left < half && right < n)
-        first[to++] = before(by, &first[right], &spare[left]) ? first[right++] : spare[left++];
-    memcpy(first + to, spare + left, (half - left) * sizeof *spare);
-}
-
-static void merge_sort(const sorter *by, tqi_entry *first, size_t n, tqi_entry *spare)
-{
-    size_t half = n / 2;
-
-    if (n <= FEW_ROWS) {
-        insertion_sort(by, first, n);
-        return;
-    }
-    if (is_stopped(by))
-        return;
-    merge_sort(by, first, half, spare);
-    merge_sort(by, first + half, n - half, spare);
-    if (before(by, &first[half], &first[half - 1]))
-        merge(by, first, half, n, spare);
-}
 
 /* Restore the heap whose root is at: the row that comes last on top. */
 static void sift_down(const sorter *by, tqi_entry *heap, size_t at, size_t n)
@@ -139,8 +99,8 @@ void tqi_ordering_sort(const tqi_spec *spec, tqi_rows *rows)
     }
     sorter by = sorter_of(spec);
     tqi_entry *spare = bytes ? tqi_budget_alloc(rows->budget, bytes) : NULL;
-    if (spare || rows->n <= FEW_ROWS)
-        merge_sort(&by, rows->entries, rows->n, spare);
+    if (spare || !bytes)
+        tqi_merge_sort(rows->entries, rows->n, spare, before, &by, spec->stop);
     else
         heap_sort(&by, rows->entries, rows->n);
     tqi_budget_free(rows->budget, spare, bytes);

@@ -3,6 +3,7 @@
 #include "common/error.h"
 #include "common/fault.h"
 #include "node/block.h"
+#include "node/grouping.h"
 #include "node/ordering.h"
 #include "node/table.h"
 #include <inttypes.h>
@@ -26,7 +27,10 @@ tq_status tqi_reducer_init(tqi_reducer *reducer, const tqi_spec *spec, uint64_t 
     if (first > limit)
         first = limit;
     tqi_sampler_init(&reducer->sampler, spec);
-    return tqi_table_init(&reducer->table, spec, first, limit, true);
+    tq_status status = tqi_table_init(&reducer->table, spec, first, limit, true);
+    if (!status && spec->group)
+        tqi_table_keep_all(&reducer->table);
+    return status;
 }
 
 void tqi_reducer_free(tqi_reducer *reducer)
@@ -105,6 +109,11 @@ bool tq_values_next(tq_values *values, tq_slice *value)
         __builtin_prefetch((const void *)(uintptr_t)values->entries[values->next + AHEAD].value);
     *value = tqi_entry_value(values->shape, &values->entries[values->next++]);
     return true;
+}
+
+tq_slice tq_values_key(const tq_values *values)
+{
+    return values->next ? tqi_entry_key(&values->entries[values->next - 1]) : (tq_slice){NULL, 0};
 }
 
 bool tq_rows_stopping(const tq_rows_out *out)
@@ -226,7 +235,9 @@ static tq_status call_reducer(tqi_reducer *reducer, const tqi_entry *groups, siz
     for (size_t first = 0, n; first < n_entries; first += n) {
         tq_slice key = tqi_entry_key(&groups[first]);
 
-        n = end_of_group(groups, first, n_entries) - first;
+        n = (spec->group ? tqi_grouping_end(spec, groups, first, n_entries, &key)
+                         : end_of_group(groups, first, n_entries)) -
+            first;
         tq_values values = {&spec->shape, &groups[first], n, 0};
         if (tq_rows_stopping(&out))
             return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
@@ -413,11 +424,22 @@ static tq_status check_places(const tqi_reducer *reducer, uint32_t part, const t
         uint32_t now = tqi_partition_of(tqi_spec_place(spec, key), spec->partitions);
         if (now != here)
             return tqi_fail(error, TQ_E_USER,
-                            "the job's partition function puts key '%.*s' into partition %" PRIu32 " now, and has put it into %" PRIu32
+                            "the job's partition or group function puts key '%.*s' into partition %" PRIu32 " now, and has put it into %" PRIu32
                             ": it must depend on nothing but the key",
                             shown, key.data, now, here);
     }
     return TQ_OK;
+}
+
+static tq_status sort_groups(tqi_reducer *reducer, uint32_t part, tq_error *error)
+{
+    tq_status status = tqi_grouping_sort(&reducer->table);
+
+    if (status == TQ_E_CANCELLED)
+        return tqi_fail(error, status, "cancelled");
+    if (status == TQ_E_USER)
+        return tqi_fail(error, status, "the combiner returned %d", reducer->table.user_code);
+    return status ? no_memory(reducer, part, error) : TQ_OK;
 }
 
 /* What the table holds becomes rows. */
@@ -425,7 +447,7 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
 {
     const tqi_spec *spec = reducer->spec;
     tqi_table *table = &reducer->table;
-    bool by_hash = spec->reduce || (!spec->reduce_keys && spec->order == TQ_ORDER_NONE);
+    bool by_hash = !spec->group && (spec->reduce || (!spec->reduce_keys && spec->order == TQ_ORDER_NONE));
     tqi_entry *entries = by_hash             ? tqi_table_sorted(table)
                          : spec->reduce_keys ? tqi_table_sorted_by_key(table)
                                              : table->entries;
@@ -434,6 +456,8 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
 
     if (!entries)
         return no_memory(reducer, part, error);
+    if (spec->group && sort_groups(reducer, part, error))
+        return error->status;
     if (tqi_spec_is_placed(spec) && check_places(reducer, part, entries, table->n, error))
         return error->status;
     if (!tqi_spec_has_reducer(spec))
@@ -475,7 +499,7 @@ tq_status tqi_reduce_sample(tqi_reducer *reducer, const tqi_store *store, uint32
 {
     const tqi_spec *spec = reducer->spec;
     tqi_table *table = &reducer->table;
-    tqi_hashes hashes = {tqi_spec_is_placed(spec) ? 1 : spec->partitions, 0, 0};
+    tqi_hashes hashes = {spec->partition ? 1 : spec->partitions, 0, 0};
     tq_status status;
 
     *size = (tqi_sample_size){.records = store->parts[part].records};
@@ -500,7 +524,7 @@ tq_status tqi_reduce_partition(tqi_reducer *reducer, const tqi_store *store, uin
 {
     const tqi_spec *spec = reducer->spec;
     tqi_table *table = &reducer->table;
-    tqi_hashes hashes = {tqi_spec_is_placed(spec) ? 1 : spec->partitions, 0, 0};
+    tqi_hashes hashes = {spec->partition ? 1 : spec->partitions, 0, 0};
     tqi_reduce_account made = {0};
     size_t full = 0;
     tq_status status;
@@ -520,10 +544,10 @@ tq_status tqi_reduce_partition(tqi_reducer *reducer, const tqi_store *store, uin
         if (status)
             return status == TQ_E_AGAIN ? does_not_fit(reducer, part, error) : status;
         tqi_account_add(&made.shuffled, &shuffled);
-        made.merged += table->merged;
         status = make_rows(reducer, part, &made, error);
         if (status)
             return status;
+        made.merged += table->merged;
         hashes = next_hashes(hashes, table->n, full);
     } while (hashes.base != 0 || status == TQ_E_AGAIN);
     *account = made;

@@ -4,6 +4,7 @@
 #define TQI_SPEC_H
 
 #include "common/budget.h"
+#include "common/key.h"
 #include "common/page.h"
 #include "node/pool.h"
 #include <stdatomic.h>
@@ -19,7 +20,8 @@ typedef struct tqi_spec {
     tqi_value_shape shape; /* of what is emitted */
     tq_combine combine;
     tq_combine_fn combine_fn;
-    tq_partition_fn partition; /* NULL: keys go by their hashes */
+    tq_group_fn group;         /* NULL: each key is a group */
+    tq_partition_fn partition; /* NULL: groups go by their hashes */
     tq_reduce_fn reduce; /* at most one of the two */
     tq_reduce_keys_fn reduce_keys;
     tqi_value_shape result_shape; /* of the rows */
@@ -62,13 +64,24 @@ static inline bool tqi_spec_orders(const tqi_spec *spec)
 /* Whether the job decides which keys are in one partition. Then hashes say nothing about that. */
 static inline bool tqi_spec_is_placed(const tqi_spec *spec)
 {
-    return spec->partition != NULL;
+    return spec->partition || spec->group;
 }
 
-/* Where a key belongs, if the job decides: the partition of the number that it gives, as that of a hash. Consecutive numbers
- * come to lie evenly (multiplicative hashing: Knuth, The Art of Computer Programming 3, 6.4). */
+/* The key of the group that a key belongs to: its beginning, or all of it. */
+static inline tq_slice tqi_spec_group(const tqi_spec *spec, tq_slice key)
+{
+    size_t size = spec->group ? spec->group(key, spec->user) : key.size;
+
+    return (tq_slice){key.data, size < key.size ? size : key.size};
+}
+
+/* Where a key belongs, if the job decides: by the hash of its group, or by the number that it gives for that, in the place of a
+ * hash. Consecutive numbers come to lie evenly (multiplicative hashing: Knuth, The Art of Computer Programming 3, 6.4). */
 static inline uint32_t tqi_spec_place(const tqi_spec *spec, tq_slice key)
 {
+    key = tqi_spec_group(spec, key);
+    if (!spec->partition)
+        return (uint32_t)(tqi_hash(key.data, key.size) >> 32);
     return (uint32_t)(spec->partition(key, spec->user) * 0x9e3779b97f4a7c15U >> 32);
 }
 

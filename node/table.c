@@ -61,6 +61,14 @@ void tqi_table_free(tqi_table *table)
     table->n = table->capacity = table->sorted_capacity = 0;
 }
 
+void tqi_table_keep_all(tqi_table *table)
+{
+    table->keeps_all = true;
+    tqi_budget_free(table->spec->budget, table->index, table->slots * sizeof *table->index);
+    table->index = NULL;
+    table->slots = 0;
+}
+
 void tqi_table_clear(tqi_table *table, tqi_hashes hashes)
 {
     table->n = 0;
@@ -192,6 +200,11 @@ static inline tq_status merge(tqi_table *table, tqi_entry *entry, int64_t number
     case TQ_COMBINE_NONE: break;
     }
     return TQ_E_INTERNAL;
+}
+
+tq_status tqi_table_merge(tqi_table *table, tqi_entry *into, const tqi_entry *from)
+{
+    return merge(table, into, (int64_t)from->value, tqi_entry_value(&table->spec->shape, from));
 }
 
 static inline tq_status add(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)

@@ -37,6 +37,7 @@ typedef struct tqi_table {
     size_t limit;    /* most entries */
     uint64_t merged; /* records that were combined into an entry that was there */
     int user_code;   /* what combine_fn returned when it failed */
+    bool keeps_all;  /* see tqi_table_keep_all */
     bool anyway;     /* the first memory is given whatever the budget says */
     tqi_arena arena;
     tqi_entry *sorted; /* room for tqi_table_sorted */
@@ -52,6 +53,13 @@ enum { TQI_ENTRY_COST = sizeof(tqi_entry) + 2 * sizeof(uint64_t) };
  * whatever the budget says. TQ_E_MEMORY. */
 tq_status tqi_table_init(tqi_table *table, const tqi_spec *spec, size_t capacity, size_t limit, bool anyway);
 void tqi_table_free(tqi_table *table);
+
+/* From now on keep every record as an entry of its own, whatever the job's combiner is, under the hash of its key's group
+ * (tq_job.group), so that groups are whole in the table's share of hashes. It must be empty. */
+void tqi_table_keep_all(tqi_table *table);
+
+/* Merge the value of an entry into that of another with the same key. TQ_E_USER as below. */
+tq_status tqi_table_merge(tqi_table *table, tqi_entry *into, const tqi_entry *from);
 
 /* Forget all entries, and be for these hashes from now on. At first a table is for all. merged is kept. */
 void tqi_table_clear(tqi_table *table, tqi_hashes hashes);

@@ -13,7 +13,7 @@
  *     tq_plugin_entry()    main thread      the table, which stays valid and unchanged
  *     describe()           main thread      once; fills in what the job does
  *     map, combine, reduce worker threads   several at a time, on different records and keys
- *     partition, compare   worker threads   the same, on different rows
+ *     group, partition, compare  worker threads   the same, on different rows
  *     write_text, ..._json worker threads   the same, or on rank 0 one at a time: tq_write_fn
  *     end()                main thread      once, when the job has ended, well or not; not if describe failed
  *
@@ -68,10 +68,10 @@ typedef struct tq_plugin {
     size_t settings_bytes; /* the size of the struct that their offsets mean */
 
     /* Fill in what the job does: records, record_bytes, map, map_chunk or map_split, header, own_headers, skip_bad, value_type,
-     * value_bytes, combine, combine_fn, partition, reduce or reduce_keys, result_type, compare, counters, n_counters, side, side_bytes,
+     * value_bytes, combine, combine_fn, group, partition, reduce or reduce_keys, result_type, compare, counters, n_counters, side, side_bytes,
      * side_path, dense, dense_rows, row_text, raw_text, key_name, value_name, write_text, write_json, write_in_order. All of job is as TQ_JOB_INIT leaves it but user, which points to the
      * filled-in struct of settings (NULL without settings; the command's, valid until end has returned) and is handed to
-     * map, combine_fn, partition, reduce, compare, write_text and write_json. describe may have it point to something else. What it sets in job besides is ignored.
+     * map, combine_fn, group, partition, reduce, compare, write_text and write_json. describe may have it point to something else. What it sets in job besides is ignored.
      * With a compare the rows are in its order, and --top N keeps the first N of it.
      *
      * The job must be the same on all ranks. Returns TQ_OK; TQ_E_USAGE for settings that contradict each other,

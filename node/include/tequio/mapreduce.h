@@ -218,20 +218,32 @@ typedef enum tq_statistic {
 #define TQ_SUMMARY_TEXT 80
 TQ_API size_t tq_summary_text(const tq_summary *summary, tq_statistic statistic, char *text);
 
+/* Which part of a key decides what meets in a reducer: its first so many bytes, all of them if that is more. Keys of a job
+ * that have it are composite, such as "Oslo" TAB "2024-07-01" with a group that ends before the TAB: one call of the reducer
+ * gets the pairs of one group, with the group's bytes as key, in the order of their whole keys' bytes, and those of one key by
+ * value; tq_values_key has the whole key of each. So values come sorted by something that is not the value, however many they
+ * are. A combiner merges values of equal whole keys.
+ *
+ * It must depend on key and user alone, and is called by several workers at a time, many times for a key; the answers are
+ * compared as those of tq_partition_fn are. */
+typedef size_t (*tq_group_fn)(tq_slice key, void *user);
+
 /* Which keys belong together: those of equal numbers are reduced by one worker of one rank, which also keeps their rows if the
  * job has TQ_OUTPUT_KEEP and TQ_ORDER_NONE. Numbers may be any; those that follow each other are divided evenly. Without such a
  * function keys are divided by a hash. What is written does not depend on it.
  *
- * It must depend on key and user alone. It is called by several workers at a time, for a key where that is emitted and again
+ * In a job with groups it is called with the group's bytes as key. It must depend on key and user alone. It is called by
+ * several workers at a time, for a key where that is emitted and again
  * where it is reduced: if the answers differ, the job ends with TQ_E_USER. (What each rank takes for its own, and only that,
  * goes unnoticed: then no pair is lost, but values of one key meet in as many places as there were answers.) */
 typedef uint64_t (*tq_partition_fn)(tq_slice key, void *user);
 
-/* All values of one key, in ascending order (integers by value, others by their bytes). */
+/* All values of one key, in ascending order (integers by value, others by their bytes); of one group: see tq_group_fn. */
 typedef struct tq_values tq_values;
 TQ_API uint64_t tq_values_count(const tq_values *values);
 TQ_API bool tq_values_next_i64(tq_values *values, int64_t *value); /* false when there is none left */
 TQ_API bool tq_values_next(tq_values *values, tq_slice *value);    /* valid during the call of the reducer */
+TQ_API tq_slice tq_values_key(const tq_values *values); /* the whole key of the value that was given last; the same */
 
 typedef struct tq_rows_out tq_rows_out;
 

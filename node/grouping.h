@@ -1,0 +1,18 @@
+/* Keys that belong together though they differ (tq_job.group): the pairs of a partition in the order in which a reducer gets
+ * them. Groups come by hash, the pairs of a group by their whole keys, those of one key by value.
+ *
+ * The job's function is not believed: whatever it answers, no pair is lost, and nothing is read behind a key. Workers, several
+ * at a time, on tables of their own. */
+#ifndef TQI_GROUPING_H
+#define TQI_GROUPING_H
+
+#include "node/table.h"
+
+/* Put the entries of a table that is for groups (tqi_table_keep_all) in order, and combine those of equal keys. TQ_E_MEMORY,
+ * TQ_E_CANCELLED, TQ_E_USER: the combiner failed (table->user_code). */
+tq_status tqi_grouping_sort(tqi_table *table);
+
+/* The end of the group that begins at first, of n entries in order. *group: its key. */
+size_t tqi_grouping_end(const tqi_spec *spec, const tqi_entry *entries, size_t first, size_t n, tq_slice *group);
+
+#endif

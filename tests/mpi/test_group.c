@@ -1,0 +1,301 @@
+/* Composite keys: one call of the reducer for each group, with the values in the order of whole keys, whatever the ranks,
+ * threads and memory; combiners of whole keys; with a partition function; large groups; functions that say anything. */
+#include "words.h"
+#include <stdatomic.h>
+
+enum { LINES = 20000, GROUPS = 60, TIMES = 500 };
+
+struct reading {
+    int group, time;
+    int64_t number;
+};
+
+static struct reading readings[LINES]; /* sorted by group, time, number; written by the main thread before there are jobs */
+
+static int compare_readings(const void *left, const void *right)
+{
+    const struct reading *a = left, *b = right;
+
+    if (a->group != b->group)
+        return a->group < b->group ? -1 : 1;
+    if (a->time != b->time)
+        return a->time < b->time ? -1 : 1;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+/* Lines "GROUP-TIME NUMBER". A third of them are of one group, whose name is the beginning of others. */
+static char *make_lines(size_t *size)
+{
+    uint64_t state = 815;
+    char *text = malloc((size_t)LINES * 48), *at = text;
+
+    CHECK(text);
+    for (int i = 0; i < LINES; i++) {
+        struct reading *one = &readings[i];
+
+        one->group = i % 3 ? (int)(next_random(&state) % GROUPS) : 1;
+        one->time = (int)(next_random(&state) % TIMES);
+        one->number = (int64_t)(next_random(&state) % 2000) - 1000;
+        at += sprintf(at, "%d-%04d %" PRId64 "\n", one->group, one->time, one->number);
+    }
+    *size = (size_t)(at - text);
+    qsort(readings, LINES, sizeof *readings, compare_readings);
+    return text;
+}
+
+/* The number at the end of a line, which has no NUL behind it. */
+static int64_t number_in(const char *from, const tq_record *line)
+{
+    char digits[32] = {0};
+
+    memcpy(digits, from, line->size - (size_t)(from - line->data));
+    return strtoll(digits, NULL, 10);
+}
+
+static int map_reading(const tq_record *line, tq_emitter *emitter, void *user)
+{
+    const char *space = memchr(line->data, ' ', line->size);
+
+    (void)user;
+    CHECK(space);
+    return (int)tq_emit_i64(emitter, (tq_slice){line->data, (size_t)(space - line->data)}, number_in(space + 1, line));
+}
+
+static int map_bytes(const tq_record *line, tq_emitter *emitter, void *user)
+{
+    const char *space = memchr(line->data, ' ', line->size);
+
+    (void)user;
+    CHECK(space);
+    return (int)tq_emit(emitter, (tq_slice){line->data, (size_t)(space - line->data)},
+                        (tq_slice){space + 1, line->size - (size_t)(space + 1 - line->data)});
+}
+
+static size_t before_dash(tq_slice key, void *user)
+{
+    const char *dash = memchr(key.data, '-', key.size);
+
+    (void)user;
+    CHECK(dash);
+    return (size_t)(dash - key.data);
+}
+
+static size_t all_in_one(tq_slice key, void *user)
+{
+    (void)key;
+    (void)user;
+    return 0;
+}
+
+static atomic_uint_fast64_t calls; /* relaxed: any thread */
+
+static size_t by_the_call(tq_slice key, void *user)
+{
+    (void)user;
+    return atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) % (key.size + 1);
+}
+
+/* The first digit of a group. */
+static uint64_t first_digit(tq_slice key, void *user)
+{
+    (void)user;
+    CHECK(key.size > 0 && !memchr(key.data, '-', key.size));
+    return (uint64_t)(key.data[0] - '0');
+}
+
+/* A line of all that a group has, in the order in which it comes. */
+static int write_all(tq_slice group, tq_values *values, tq_rows_out *out, void *user)
+{
+    char *text = malloc(tq_values_count(values) * 32 + 1);
+    size_t size = 0;
+    tq_slice value;
+    int64_t number;
+
+    (void)user;
+    CHECK(text);
+    CHECK(tq_values_key(values).size == 0);
+    for (;;) {
+        bool is_number = tq_values_next_i64(values, &number);
+
+        if (!is_number && !tq_values_next(values, &value))
+            break;
+        tq_slice key = tq_values_key(values);
+        CHECK(key.size == group.size + 5 && memcmp(key.data, group.data, group.size) == 0);
+        size += (size_t)sprintf(text + size, "%.4s", key.data + group.size + 1);
+        size += is_number ? (size_t)sprintf(text + size, "=%" PRId64 ",", number)
+                          : (size_t)sprintf(text + size, "=%.*s,", (int)value.size, value.data);
+    }
+    tq_status status = tq_write_row(out, group, (tq_slice){text, size});
+    free(text);
+    return (int)status;
+}
+
+static tq_job job_of(const char *const *input)
+{
+    tq_job job = TQ_JOB_INIT;
+
+    job.inputs = input;
+    job.n_inputs = 1;
+    job.records = TQ_LINES;
+    job.map = map_reading;
+    job.group = before_dash;
+    job.reduce = write_all;
+    job.result_type = TQ_BYTES;
+    job.output = TQ_OUTPUT_GATHER;
+    return job;
+}
+
+/* What write_all should write of a group. */
+static char *expected_of(int group, bool summed, size_t *size)
+{
+    char *text = malloc((size_t)LINES * 32);
+
+    CHECK(text);
+    *size = 0;
+    for (int i = 0; i < LINES; i++) {
+        const struct reading *one = &readings[i];
+        int64_t number = one->number;
+
+        if (one->group != group)
+            continue;
+        while (summed && i + 1 < LINES && readings[i + 1].group == group && readings[i + 1].time == one->time)
+            number += readings[++i].number;
+        *size += (size_t)sprintf(text + *size, "%04d=%" PRId64 ",", one->time, number);
+    }
+    return text;
+}
+
+static int group_number(tq_slice key)
+{
+    char text[16] = {0};
+
+    CHECK(key.size > 0 && key.size < 4);
+    memcpy(text, key.data, key.size);
+    return atoi(text);
+}
+
+static void check_groups(const tq_future *future, bool summed)
+{
+    tq_row row;
+
+    for (uint64_t i = 0; i < tq_job_rows(future); i++) {
+        size_t size;
+
+        CHECK_STATUS(tq_job_row(future, i, &row), TQ_OK);
+        char *expected = expected_of(group_number(row.key), summed, &size);
+        check_text(row.value.data, row.value.size, expected, size, "a group");
+        free(expected);
+    }
+}
+
+static void test_groups(const struct trial *trial, const char *const *input)
+{
+    static const uint64_t splits[] = {0, 3000, 0, 7777}, memory[] = {0, 0, 8 << 20, 0};
+
+    for (int i = 0; i < 4; i++) {
+        for (int summed = 0; summed < 2; summed++) {
+            tq_job job = job_of(input);
+
+            job.split_bytes = splits[i];
+            job.memory_bytes = memory[i];
+            job.combine = summed ? TQ_SUM : TQ_COMBINE_NONE;
+            job.partition = i == 3 ? first_digit : NULL;
+            job.order = i == 1 ? TQ_ORDER_NONE : TQ_ORDER_KEY;
+            tq_future *future = run_well(trial, &job);
+            CHECK(tq_job_rows(future) == (trial->rank == 0 ? GROUPS : 0));
+            check_groups(future, summed);
+            tq_future_release(future);
+        }
+    }
+}
+
+/* Values that are bytes: of equal keys they are ordered as bytes, so only their number is looked at. */
+static void test_bytes(const struct trial *trial, const char *const *input)
+{
+    tq_job job = job_of(input);
+    uint64_t commas = 0;
+    tq_row row;
+
+    job.map = map_bytes;
+    job.value_type = TQ_BYTES;
+    tq_future *future = run_well(trial, &job);
+    for (uint64_t i = 0; i < tq_job_rows(future); i++) {
+        CHECK_STATUS(tq_job_row(future, i, &row), TQ_OK);
+        for (size_t b = 0; b < row.value.size; b++)
+            commas += row.value.data[b] == ',';
+        for (size_t b = 0, next; b < row.value.size; b = next) {
+            const char *comma = memchr(row.value.data + b, ',', row.value.size - b);
+
+            next = (size_t)(comma - row.value.data) + 1;
+            CHECK(next >= row.value.size || memcmp(row.value.data + b, row.value.data + next, 4) <= 0);
+        }
+    }
+    CHECK(commas == (trial->rank == 0 ? LINES : 0));
+    tq_future_release(future);
+}
+
+static int count_pairs(tq_slice group, tq_values *values, tq_rows_out *out, void *user)
+{
+    tq_slice before = {NULL, 0};
+    int64_t number;
+
+    (void)user;
+    while (tq_values_next_i64(values, &number)) {
+        tq_slice key = tq_values_key(values);
+        word_row one = {before.data, before.size, 0}, other = {key.data, key.size, 0};
+
+        CHECK(before.size == 0 || compare_keys(&one, &other) <= 0);
+        before = key;
+    }
+    return (int)tq_write_row_i64(out, group, (int64_t)tq_values_count(values));
+}
+
+/* All pairs of the job in one group; and groups that change from call to call, which end the job if that is noticed. */
+static void test_other_groups(const struct trial *trial, const char *const *input)
+{
+    tq_job job = job_of(input);
+    tq_row row;
+
+    job.group = all_in_one;
+    job.reduce = count_pairs;
+    job.result_type = TQ_I64;
+    tq_future *future = run_well(trial, &job);
+    CHECK(tq_job_rows(future) == (trial->rank == 0));
+    if (trial->rank == 0) {
+        CHECK_STATUS(tq_job_row(future, 0, &row), TQ_OK);
+        CHECK(row.key.size == 0 && row.i64 == LINES);
+    }
+    tq_future_release(future);
+    job.group = by_the_call;
+    tq_future_release(run_badly(trial, &job, TQ_E_USER, "group function"));
+    meet(trial);
+}
+
+static void test_refused(const struct trial *trial, const char *const *input)
+{
+    tq_job job = job_of(input);
+
+    job.reduce = NULL;
+    tq_future_release(run_badly(trial, &job, TQ_E_USAGE, "group"));
+}
+
+int main(int argc, char **argv)
+{
+    struct trial trial;
+    char path[PATH_SIZE];
+    const char *input;
+    size_t size;
+    char *text = make_lines(&size);
+
+    begin_trial(&trial, argc, argv, "group");
+    input = path_of(&trial, path, "in/readings");
+    if (trial.rank == 0)
+        write_file(path, text, size);
+    meet(&trial);
+    test_groups(&trial, &input);
+    test_bytes(&trial, &input);
+    test_other_groups(&trial, &input);
+    test_refused(&trial, &input);
+    free(text);
+    return end_trial(&trial);
+}
