@@ -397,7 +397,7 @@ static tq_status send_entries(tqi_reducer *reducer, uint32_t part, tqi_entry *en
     return status;
 }
 
-/* A reducer is to see the same whatever the order in which values were merged. */
+/* A reducer, or a function that compares, is to see the same whatever the order in which values were merged. */
 static void normalize_all(const tqi_spec *spec, const tqi_entry *entries, size_t n)
 {
     for (size_t i = 0; i < n && spec->shape.type == TQI_SUMMARY; i++)
@@ -460,10 +460,11 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
         return error->status;
     if (tqi_spec_is_placed(spec) && check_places(reducer, part, entries, table->n, error))
         return error->status;
+    if (tqi_spec_has_reducer(spec) || spec->order == TQ_ORDER_USER)
+        normalize_all(spec, entries, table->n);
     if (!tqi_spec_has_reducer(spec))
         return send_entries(reducer, part, entries, table->n, account, error);
     count_entries(spec, &spec->shape, entries, table->n, &account->reduced);
-    normalize_all(spec, entries, table->n);
     tqi_rows_init(&rows, spec->budget);
     tq_status status = TQ_OK;
     if (!spec->reduce_keys)
