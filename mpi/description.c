@@ -84,6 +84,11 @@ static const char *wrong_values(const tq_job *job)
         return "TQ_COMBINE_USER needs a combine_fn";
     if (job->reduce && job->reduce_keys)
         return "at most one of reduce and reduce_keys can be set";
+    if ((unsigned)job->values_order > TQ_VALUES_ARRIVAL)
+        return "values_order is none of the known ones";
+    if (job->values_order == TQ_VALUES_ARRIVAL &&
+        (!job->reduce || job->combine != TQ_COMBINE_NONE || job->map_split || job->dense))
+        return "TQ_VALUES_ARRIVAL needs reduce, and is not for a combiner, map_split or a dense result";
     if (job->group && !job->reduce)
         return "group is for jobs with reduce";
     if (has_reducer(job) && job->result_type != TQ_I64 && job->result_type != TQ_BYTES)

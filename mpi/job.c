@@ -31,6 +31,7 @@ static void fill_spec(tqi_job *job)
                            .shape = {(int)from->value_type, from->value_bytes},
                            .combine = from->combine,
                            .combine_fn = from->combine_fn,
+                           .arrival = from->values_order == TQ_VALUES_ARRIVAL,
                            .group = from->group,
                            .partition = from->partition,
                            .reduce = from->reduce,

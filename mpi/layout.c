@@ -117,6 +117,7 @@ static const tq_layout layouts[] = {
     MEMBER(tq_job, value_bytes),
     MEMBER(tq_job, combine),
     MEMBER(tq_job, combine_fn),
+    MEMBER(tq_job, values_order),
     MEMBER(tq_job, group),
     MEMBER(tq_job, partition),
     MEMBER(tq_job, reduce),

@@ -38,7 +38,8 @@ static uint64_t fingerprint(const tq_job *job, uint64_t source)
                         job->feed != NULL,   job->reduce_keys != NULL, job->n_counters, job->dense,
                         job->dense_rows != NULL, job->map_split != NULL, job->header, job->skip_bad,
                         job->map_row != NULL, source, job->compare != NULL, job->partition != NULL,
-                        job->own_headers,    job->side_path != NULL, job->group != NULL};
+                        job->own_headers,    job->side_path != NULL, job->group != NULL,
+                        job->values_order};
 
     return tqi_hash_long(parts, sizeof parts);
 }

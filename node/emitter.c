@@ -20,6 +20,8 @@ enum { FIRST_ENTRIES = 1024, MOST_EARLY_ENTRIES = 16 << 10, MOST_EARLY_BYTES = 1
 static void init_early(tq_emitter *emitter, size_t bytes)
 {
     const tqi_spec *spec = emitter->spec;
+
+    emitter->special = spec->order == TQ_ORDER_STABLE || spec->arrival;
     emitter->sums = spec->combine == TQ_SUM && !tqi_spec_is_placed(spec);
     bool has_front = emitter->sums && tqi_front_init(&emitter->front, spec->budget, bytes);
     bool has_hot = spec->combine == TQ_STATS && tqi_hot_init(&emitter->hot, spec->budget, bytes);
@@ -79,6 +81,7 @@ void tqi_emitter_free(tq_emitter *emitter)
     tqi_bins_free(&emitter->bins);
     tqi_run_builder_free(&emitter->builder);
     tqi_direct_free(&emitter->direct);
+    tqi_arrival_free(&emitter->arrival, emitter->spec->budget);
     tqi_bad_free(&emitter->bad);
 }
 
@@ -334,12 +337,31 @@ static tq_status add_direct(tq_emitter *emitter, const tqi_key *key, uint64_t ha
     return status ? describe_put(emitter, key->size + value.size) : TQ_OK;
 }
 
+/* TQ_VALUES_ARRIVAL. */
+static tq_status add_with_place(tq_emitter *emitter, const tqi_key *key, int64_t number, tq_slice value)
+{
+    tqi_key longer;
+
+    if (tqi_arrival_add(&emitter->arrival, emitter->spec->budget, key, &longer))
+        return describe_put(emitter, key->size + value.size);
+    uint64_t hash = tqi_key_hash(&longer);
+    tqi_account_pair(emitter->spec, hash, number, value, &emitter->emitted);
+    return tqi_emitter_put(emitter, &longer, hash, number, value);
+}
+
+static tq_status add_specially(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
+{
+    if (emitter->spec->order == TQ_ORDER_STABLE)
+        return add_direct(emitter, key, hash, number, value);
+    return add_with_place(emitter, key, number, value);
+}
+
 static inline tq_status add(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
 {
     if (__builtin_expect(emitter->emitted.records >= emitter->trial.until, 0))
         tqi_emitter_look(emitter, false);
-    if (emitter->spec->order == TQ_ORDER_STABLE)
-        return add_direct(emitter, key, hash, number, value);
+    if (emitter->special)
+        return add_specially(emitter, key, hash, number, value);
     tqi_account_pair(emitter->spec, hash, number, value, &emitter->emitted);
     if (emitter->sums) {
         if (!emitter->trial.on)
@@ -492,6 +514,8 @@ void tqi_emitter_begin(tq_emitter *emitter, const tq_record *chunk)
 {
     tqi_pending *pending = &emitter->pending;
 
+    if (emitter->spec->arrival)
+        tqi_arrival_begin(&emitter->arrival, chunk->file_number, chunk->offset);
     if (emitter->spec->order == TQ_ORDER_STABLE)
         tqi_direct_begin(&emitter->direct, (tqi_origin){chunk->offset, (uint32_t)chunk->file_number});
     emitter->padded_begin = chunk->data;

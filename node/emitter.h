@@ -15,6 +15,7 @@
 #define TQI_EMITTER_H
 
 #include "node/bad.h"
+#include "node/arrival.h"
 #include "node/bins.h"
 #include "node/direct.h"
 #include "node/front.h"
@@ -58,6 +59,8 @@ typedef struct tqi_pending {
 
 struct tq_emitter {
     const tqi_spec *spec;
+    bool special; /* pairs take a way of their own: TQ_ORDER_STABLE, or with their places behind the keys */
+    tqi_arrival arrival; /* of the latter */
     bool sums; /* of a kind that goes through the front and straight into bins */
     tqi_front front;
     tqi_table table; /* of early combining, if it is no sum; has no entries otherwise */

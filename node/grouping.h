@@ -1,5 +1,6 @@
-/* Keys that belong together though they differ (tq_job.group): the pairs of a partition in the order in which a reducer gets
- * them. Groups come by hash, the pairs of a group by their whole keys, those of one key by value.
+/* Keys that belong together though they differ (tq_job.group, or since their places are behind them, node/arrival.h): the pairs of
+ * a partition in the order in which a reducer gets them. Groups come by hash, the pairs of a group by the keys that were emitted,
+ * those of one key by place, or by value.
  *
  * The job's function is not believed: whatever it answers, no pair is lost, and nothing is read behind a key. Workers, several
  * at a time, on tables of their own. */

@@ -28,7 +28,7 @@ tq_status tqi_reducer_init(tqi_reducer *reducer, const tqi_spec *spec, uint64_t 
         first = limit;
     tqi_sampler_init(&reducer->sampler, spec);
     tq_status status = tqi_table_init(&reducer->table, spec, first, limit, true);
-    if (!status && spec->group)
+    if (!status && tqi_spec_groups(spec))
         tqi_table_keep_all(&reducer->table);
     return status;
 }
@@ -76,6 +76,7 @@ struct tq_values {
     const tqi_value_shape *shape;
     const tqi_entry *entries; /* of one key, in ascending order of their values */
     size_t n, next;
+    const tqi_spec *spec;
 };
 
 struct tq_rows_out {
@@ -113,7 +114,7 @@ bool tq_values_next(tq_values *values, tq_slice *value)
 
 tq_slice tq_values_key(const tq_values *values)
 {
-    return values->next ? tqi_entry_key(&values->entries[values->next - 1]) : (tq_slice){NULL, 0};
+    return values->next ? tqi_spec_emitted(values->spec, tqi_entry_key(&values->entries[values->next - 1])) : (tq_slice){NULL, 0};
 }
 
 bool tq_rows_stopping(const tq_rows_out *out)
@@ -235,10 +236,10 @@ static tq_status call_reducer(tqi_reducer *reducer, const tqi_entry *groups, siz
     for (size_t first = 0, n; first < n_entries; first += n) {
         tq_slice key = tqi_entry_key(&groups[first]);
 
-        n = (spec->group ? tqi_grouping_end(spec, groups, first, n_entries, &key)
+        n = (tqi_spec_groups(spec) ? tqi_grouping_end(spec, groups, first, n_entries, &key)
                          : end_of_group(groups, first, n_entries)) -
             first;
-        tq_values values = {&spec->shape, &groups[first], n, 0};
+        tq_values values = {&spec->shape, &groups[first], n, 0, spec};
         if (tq_rows_stopping(&out))
             return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
         if (reducer->place)
@@ -280,7 +281,8 @@ bool tq_keys_next(tq_keys *keys, tq_slice *key, tq_values **values)
         return false;
     stand_at(keys, &keys->entries[first]);
     keys->next = end_of_group(keys->entries, first, keys->n);
-    keys->values = (tq_values){&keys->reducer->spec->shape, &keys->entries[first], keys->next - first, 0};
+    keys->values = (tq_values){&keys->reducer->spec->shape, &keys->entries[first], keys->next - first, 0,
+                                keys->reducer->spec};
     *key = keys->key;
     *values = &keys->values;
     return true;
@@ -412,7 +414,7 @@ static tq_status check_places(const tqi_reducer *reducer, uint32_t part, const t
     uint32_t here = spec->first_partition + part;
 
     for (size_t i = 0; i < n; i++) {
-        tq_slice key = tqi_entry_key(&entries[i]);
+        tq_slice whole = tqi_entry_key(&entries[i]), key = tqi_spec_emitted(spec, whole);
         int shown = key.size < 64 ? (int)key.size : 64;
 
         if (i > 0 && same_key(&entries[i - 1], &entries[i]))
@@ -421,7 +423,7 @@ static tq_status check_places(const tqi_reducer *reducer, uint32_t part, const t
             return tqi_fail(error, TQ_E_CANCELLED, "cancelled");
         if (reducer->place)
             tqi_place_set_key(reducer->place, key);
-        uint32_t now = tqi_partition_of(tqi_spec_place(spec, key), spec->partitions);
+        uint32_t now = tqi_partition_of(tqi_spec_place(spec, whole), spec->partitions);
         if (now != here)
             return tqi_fail(error, TQ_E_USER,
                             "the job's partition or group function puts key '%.*s' into partition %" PRIu32 " now, and has put it into %" PRIu32
@@ -447,7 +449,7 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
 {
     const tqi_spec *spec = reducer->spec;
     tqi_table *table = &reducer->table;
-    bool by_hash = !spec->group && (spec->reduce || (!spec->reduce_keys && spec->order == TQ_ORDER_NONE));
+    bool by_hash = !tqi_spec_groups(spec) && (spec->reduce || (!spec->reduce_keys && spec->order == TQ_ORDER_NONE));
     tqi_entry *entries = by_hash             ? tqi_table_sorted(table)
                          : spec->reduce_keys ? tqi_table_sorted_by_key(table)
                                              : table->entries;
@@ -456,7 +458,7 @@ static tq_status make_rows(tqi_reducer *reducer, uint32_t part, tqi_reduce_accou
 
     if (!entries)
         return no_memory(reducer, part, error);
-    if (spec->group && sort_groups(reducer, part, error))
+    if (tqi_spec_groups(spec) && sort_groups(reducer, part, error))
         return error->status;
     if (tqi_spec_is_placed(spec) && check_places(reducer, part, entries, table->n, error))
         return error->status;

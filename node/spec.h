@@ -10,6 +10,9 @@
 #include <stdatomic.h>
 #include <tequio/mapreduce.h>
 
+/* Of a place in the input, behind a key. */
+enum { TQI_ARRIVAL_BYTES = 16 };
+
 typedef struct tqi_spec {
     tq_records records;
     uint64_t record_bytes; /* TQ_FIXED_RECORDS */
@@ -20,6 +23,7 @@ typedef struct tqi_spec {
     tqi_value_shape shape; /* of what is emitted */
     tq_combine combine;
     tq_combine_fn combine_fn;
+    bool arrival;              /* keys carry at their end where they were emitted: see node/arrival.h */
     tq_group_fn group;         /* NULL: each key is a group */
     tq_partition_fn partition; /* NULL: groups go by their hashes */
     tq_reduce_fn reduce; /* at most one of the two */
@@ -64,12 +68,27 @@ static inline bool tqi_spec_orders(const tqi_spec *spec)
 /* Whether the job decides which keys are in one partition. Then hashes say nothing about that. */
 static inline bool tqi_spec_is_placed(const tqi_spec *spec)
 {
-    return spec->partition || spec->group;
+    return spec->partition || spec->group || spec->arrival;
+}
+
+/* Whether the pairs of a partition are kept and sorted before they are reduced (node/grouping.h). */
+static inline bool tqi_spec_groups(const tqi_spec *spec)
+{
+    return spec->group || spec->arrival;
+}
+
+/* What the mapper emitted of a key. */
+static inline tq_slice tqi_spec_emitted(const tqi_spec *spec, tq_slice key)
+{
+    size_t tail = !spec->arrival ? 0 : key.size < TQI_ARRIVAL_BYTES ? key.size : TQI_ARRIVAL_BYTES;
+
+    return (tq_slice){key.data, key.size - tail};
 }
 
 /* The key of the group that a key belongs to: its beginning, or all of it. */
 static inline tq_slice tqi_spec_group(const tqi_spec *spec, tq_slice key)
 {
+    key = tqi_spec_emitted(spec, key);
     size_t size = spec->group ? spec->group(key, spec->user) : key.size;
 
     return (tq_slice){key.data, size < key.size ? size : key.size};

@@ -10,7 +10,8 @@ struct reading {
     int64_t number;
 };
 
-static struct reading readings[LINES]; /* sorted by group, time, number; written by the main thread before there are jobs */
+/* Written by the main thread before there are jobs: as they are in the input, and sorted by group, time, number. */
+static struct reading arrived[LINES], readings[LINES];
 
 static int compare_readings(const void *left, const void *right)
 {
@@ -39,6 +40,7 @@ static char *make_lines(size_t *size)
         at += sprintf(at, "%d-%04d %" PRId64 "\n", one->group, one->time, one->number);
     }
     *size = (size_t)(at - text);
+    memcpy(arrived, readings, sizeof arrived);
     qsort(readings, LINES, sizeof *readings, compare_readings);
     return text;
 }
@@ -271,12 +273,109 @@ static void test_other_groups(const struct trial *trial, const char *const *inpu
     meet(trial);
 }
 
+/* As in the input, which is read twice; times: those of one time only, by time. */
+static char *expected_arrivals(int group, bool by_time, size_t *size)
+{
+    char *text = malloc((size_t)LINES * 64);
+
+    CHECK(text);
+    *size = 0;
+    for (int time = 0; time < (by_time ? TIMES : 1); time++)
+        for (int i = 0; i < 2 * LINES; i++) {
+            const struct reading *one = &arrived[i % LINES];
+
+            if (one->group == group && (!by_time || one->time == time))
+                *size += (size_t)sprintf(text + *size, "%04d=%" PRId64 ",", one->time, one->number);
+        }
+    return text;
+}
+
+/* The group alone as key, and the time in the value. */
+static int map_arrival(const tq_record *line, tq_emitter *emitter, void *user)
+{
+    const char *dash = memchr(line->data, '-', line->size);
+    char value[64];
+
+    (void)user;
+    CHECK(dash && line->data + line->size - dash < 40);
+    int size = sprintf(value, "%.*s", (int)(line->data + line->size - dash) - 1, dash + 1);
+    *(char *)memchr(value, ' ', (size_t)size) = '=';
+    return (int)tq_emit(emitter, (tq_slice){line->data, (size_t)(dash - line->data)}, (tq_slice){value, (size_t)size});
+}
+
+static int join(tq_slice key, tq_values *values, tq_rows_out *out, void *user)
+{
+    char *text = malloc(tq_values_count(values) * 32 + 1);
+    size_t size = 0;
+    tq_slice value;
+
+    (void)user;
+    CHECK(text);
+    while (tq_values_next(values, &value)) {
+        tq_slice whole = tq_values_key(values);
+
+        CHECK(whole.size == key.size && memcmp(whole.data, key.data, key.size) == 0);
+        size += (size_t)sprintf(text + size, "%.*s,", (int)value.size, value.data);
+    }
+    tq_status status = tq_write_row(out, key, (tq_slice){text, size});
+    free(text);
+    return (int)status;
+}
+
+static void check_arrivals(const tq_future *future, bool by_time)
+{
+    tq_row row;
+
+    for (uint64_t i = 0; i < tq_job_rows(future); i++) {
+        size_t size;
+
+        CHECK_STATUS(tq_job_row(future, i, &row), TQ_OK);
+        char *expected = expected_arrivals(group_number(row.key), by_time, &size);
+        check_text(row.value.data, row.value.size, expected, size, "arrivals");
+        free(expected);
+    }
+}
+
+/* Values as they were emitted, of keys and of groups of them. */
+static void test_arrival(const struct trial *trial, const char *const *input)
+{
+    static const uint64_t splits[] = {0, 3000, 0}, memory[] = {0, 0, 16 << 20};
+    const char *const twice[] = {*input, *input};
+
+    for (int i = 0; i < 3; i++) {
+        for (int grouped = 0; grouped < 2; grouped++) {
+            tq_job job = job_of(twice);
+
+            job.n_inputs = 2;
+            job.values_order = TQ_VALUES_ARRIVAL;
+            job.split_bytes = splits[i];
+            job.memory_bytes = memory[i];
+            job.partition = i == 1 ? first_digit : NULL;
+            if (!grouped) {
+                job.map = map_arrival;
+                job.value_type = TQ_BYTES;
+                job.group = NULL;
+                job.reduce = join;
+            }
+            tq_future *future = run_well(trial, &job);
+            CHECK(tq_job_rows(future) == (trial->rank == 0 ? GROUPS : 0));
+            check_arrivals(future, grouped);
+            tq_future_release(future);
+        }
+    }
+}
+
 static void test_refused(const struct trial *trial, const char *const *input)
 {
     tq_job job = job_of(input);
 
     job.reduce = NULL;
     tq_future_release(run_badly(trial, &job, TQ_E_USAGE, "group"));
+    meet(trial);
+    job = job_of(input);
+    job.values_order = TQ_VALUES_ARRIVAL;
+    job.combine = TQ_SUM;
+    tq_future_release(run_badly(trial, &job, TQ_E_USAGE, "TQ_VALUES_ARRIVAL"));
 }
 
 int main(int argc, char **argv)
@@ -294,6 +393,7 @@ int main(int argc, char **argv)
     meet(&trial);
     test_groups(&trial, &input);
     test_bytes(&trial, &input);
+    test_arrival(&trial, &input);
     test_other_groups(&trial, &input);
     test_refused(&trial, &input);
     free(text);

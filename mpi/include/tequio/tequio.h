@@ -202,6 +202,7 @@ typedef struct tq_job {
     size_t value_bytes; /* TQ_FIXED */
     tq_combine combine;
     tq_combine_fn combine_fn; /* TQ_COMBINE_USER */
+    tq_values_order values_order;
     tq_group_fn group;         /* may be NULL. For jobs with reduce. */
     tq_partition_fn partition; /* may be NULL. Not with TQ_ORDER_STABLE, which has no partitions. */
     tq_reduce_fn reduce;           /* one key a call; may be NULL. Or */

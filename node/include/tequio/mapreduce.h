@@ -245,6 +245,15 @@ TQ_API bool tq_values_next_i64(tq_values *values, int64_t *value); /* false when
 TQ_API bool tq_values_next(tq_values *values, tq_slice *value);    /* valid during the call of the reducer */
 TQ_API tq_slice tq_values_key(const tq_values *values); /* the whole key of the value that was given last; the same */
 
+/* The order in which a reducer gets the values of a key. */
+typedef enum tq_values_order {
+    TQ_VALUES_ASCENDING, /* see tq_values */
+    TQ_VALUES_ARRIVAL    /* as they were emitted: by the place in the input of the record that the mapper had, whichever rank and
+                          * worker that was (of a row of an earlier job: in the order of that), and in the order of the calls
+                          * for one record; in a group, of equal whole keys. Each pair takes 16 bytes more on its way. For jobs
+                          * with reduce, map, map_chunk or map_row, and no combiner. */
+} tq_values_order;
+
 typedef struct tq_rows_out tq_rows_out;
 
 /* The reducer: called once a key, by several workers at a time on different keys. It may write any number of rows for
