@@ -35,6 +35,7 @@ bool tqi_description_copy(tq_job *to, const tq_job *from)
     *to = *from;
     to->inputs = copy_all(from->inputs, from->n_inputs, &failed);
     to->counters = copy_all(from->counters, from->n_counters, &failed);
+    to->output_paths = copy_all(from->output_paths, from->n_outputs, &failed);
     to->name = copy(from->name ? from->name : "job", &failed);
     to->output_path = copy(from->output_path, &failed);
     to->tmpdir = copy(tmpdir && tmpdir[0] ? tmpdir : "/tmp", &failed);
@@ -57,6 +58,7 @@ void tqi_description_free(tq_job *description)
 {
     free_all(description->inputs, description->n_inputs);
     free_all(description->counters, description->n_counters);
+    free_all(description->output_paths, description->n_outputs);
     free((char *)description->name);
     free((char *)description->output_path);
     free((char *)description->tmpdir);
@@ -96,6 +98,28 @@ static const char *wrong_values(const tq_job *job)
     return NULL;
 }
 
+static const char *wrong_outputs(const tq_job *job)
+{
+    if (!job->choose_output != !job->n_outputs)
+        return "output_paths and choose_output need each other";
+    if (job->n_outputs > TQ_MAX_OUTPUTS)
+        return "there are more outputs than TQ_MAX_OUTPUTS";
+    if (job->n_outputs && job->output != TQ_OUTPUT_FILE)
+        return "output_paths need TQ_OUTPUT_FILE";
+    if (job->n_outputs && job->output_path)
+        return "a job has output_path or output_paths, not both";
+    if (job->n_outputs && job->write_in_order)
+        return "rows of several outputs cannot be written in order, on one rank";
+    for (size_t i = 0; i < job->n_outputs; i++) {
+        if (!job->output_paths[i] || !job->output_paths[i][0])
+            return "output_paths, or one of them, is NULL or empty";
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(job->output_paths[j], job->output_paths[i]) == 0)
+                return "two outputs have the same path";
+    }
+    return NULL;
+}
+
 static const char *wrong_output(const tq_job *job)
 {
     bool is_number =
@@ -120,9 +144,9 @@ static const char *wrong_output(const tq_job *job)
         return "TQ_ORDER_VALUE_DESC needs TQ_I64 results";
     if (job->order == TQ_ORDER_USER && !job->compare)
         return "TQ_ORDER_USER needs a compare";
-    if (job->output == TQ_OUTPUT_FILE && (!job->output_path || !job->output_path[0]))
+    if (job->output == TQ_OUTPUT_FILE && !job->choose_output && (!job->output_path || !job->output_path[0]))
         return "TQ_OUTPUT_FILE needs an output_path";
-    return NULL;
+    return wrong_outputs(job);
 }
 
 static const char *wrong_compression(const tq_job *job)

@@ -194,9 +194,7 @@ static void free_workings(tqi_job *job)
     tqi_inputs_free(&job->inputs);
     tqi_chain_drop(job);
     tqi_side_free(job);
-    if (job->output_open)
-        tqi_output_discard(&job->output);
-    job->output_open = false;
+    tqi_outputs_discard(&job->outputs);
     for (int i = 0; i < job->n_works; i++)
         free(job->works[i]);
     free(job->works);
@@ -512,11 +510,7 @@ static tq_status order(tqi_job *job)
 
 static tq_status commit(tqi_job *job, tq_error *error)
 {
-    if (!job->output_open)
-        return TQ_OK;
-    job->stats.output_bytes = job->output.written;
-    job->output_open = false;
-    return tqi_output_commit(&job->output, error);
+    return job->outputs.each ? tqi_outputs_commit(&job->outputs, &job->stats.output_bytes, error) : TQ_OK;
 }
 
 static tq_status order_and_write(tqi_job *job)

@@ -14,7 +14,7 @@
 
 #include "mpi/control.h"
 #include "mpi/exchange.h"
-#include "mpi/output.h"
+#include "mpi/outputs.h"
 #include "mpi/pulse.h"
 #include "mpi/watch.h"
 #include "node/archive.h"
@@ -89,7 +89,7 @@ typedef struct tqi_work {
     bool insist;       /* (see tqi_archive_next) */
     bool archive_over; /* it was the end of it */
     uint64_t archive_before;    /* where it was */
-    uint64_t bytes;             /* of input, but for archives */
+    uint64_t bytes;             /* map: of input, but for archives. write: of text that is no text but frames */
     uint64_t splits;            /* that end with this work; chained: rows */
     _Atomic(uint64_t) pulled;   /* bytes of the split that map_split has read; the worker writes it, the engine looks */
     double map_s;               /* how long it took, */
@@ -195,8 +195,7 @@ struct tqi_job {
     bool reducing;     /* delivered runs belong to results, not into the exchange */
     bool early;        /* rows go to their ranges as they are reduced; results are then rows by ranges */
     tqi_sample_size sampled;
-    tqi_output output; /* rank 0 */
-    bool output_open;
+    tqi_outputs outputs; /* rank 0 */
 
     tqi_work **works;
     int n_works, works_used;

@@ -193,7 +193,7 @@ static tq_status link_temporary(tqi_output *output, tq_error *error)
     return fail(output, "cannot give it a name", error);
 }
 
-tq_status tqi_output_commit(tqi_output *output, tq_error *error)
+tq_status tqi_output_complete(tqi_output *output, tq_error *error)
 {
     tq_status status = TQ_OK;
 
@@ -204,9 +204,17 @@ tq_status tqi_output_commit(tqi_output *output, tq_error *error)
         int fd = output->fd;
 
         output->fd = -1;
+        output->close = false;
         if (close(fd) != 0)
             status = fail(output, "cannot finish writing it", error);
     }
+    return status;
+}
+
+tq_status tqi_output_commit(tqi_output *output, tq_error *error)
+{
+    tq_status status = tqi_output_complete(output, error);
+
     if (!status && output->path && rename(output->temporary, output->path) != 0)
         status = fail(output, "cannot give it its name", error);
     if (!status) {

@@ -13,7 +13,7 @@ typedef struct tqi_output {
     char *path;      /* the final name, resolved; NULL if nothing is renamed at the end */
     char *temporary; /* the name until then; NULL if the file has none yet (O_TMPFILE) */
     int fd;
-    bool close;              /* fd is ours */
+    bool close;              /* fd is ours, and open */
     bool regular;            /* writing cannot block for long */
     const atomic_bool *stop; /* give up writing to a pipe that nobody reads */
     uint64_t written;
@@ -27,7 +27,12 @@ tq_status tqi_output_open(tqi_output *output, tq_output_kind kind, const char *p
 /* TQ_E_OUTPUT; TQ_E_CANCELLED when stop was set while a pipe was full. */
 tq_status tqi_output_write(tqi_output *output, const char *data, size_t size, tq_error *error);
 
-/* Give the file its name. After this, or tqi_output_discard, the output is closed. TQ_E_OUTPUT: nothing has changed. */
+/* All that may fail for want of room, so that what is left of tqi_output_commit is to change a name. Nothing is written
+ * after it. TQ_E_OUTPUT. */
+tq_status tqi_output_complete(tqi_output *output, tq_error *error);
+
+/* Complete the file, unless it is, and give it its name. After this, or tqi_output_discard, the output is closed.
+ * TQ_E_OUTPUT: nothing has changed. */
 tq_status tqi_output_commit(tqi_output *output, tq_error *error);
 void tqi_output_discard(tqi_output *output);
 

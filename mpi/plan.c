@@ -39,7 +39,7 @@ static uint64_t fingerprint(const tq_job *job, uint64_t source)
                         job->dense_rows != NULL, job->map_split != NULL, job->header, job->skip_bad,
                         job->map_row != NULL, source, job->compare != NULL, job->partition != NULL,
                         job->own_headers,    job->side_path != NULL, job->group != NULL,
-                        job->values_order};
+                        job->values_order,   job->n_outputs};
 
     return tqi_hash_long(parts, sizeof parts);
 }
@@ -195,10 +195,7 @@ static tq_status open_output(tqi_job *job, tq_error *error)
 
     if (job->comm->rank != 0 || (kind != TQ_OUTPUT_FILE && kind != TQ_OUTPUT_FD))
         return TQ_OK;
-    tq_status status = tqi_output_open(&job->output, kind, job->description.output_path, job->description.output_fd,
-                                       &job->stop, error);
-    job->output_open = status == TQ_OK;
-    return status;
+    return tqi_outputs_open(&job->outputs, &job->description, &job->stop, error);
 }
 
 tq_status tqi_plan(tqi_job *job, tq_error *error)

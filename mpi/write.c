@@ -146,8 +146,8 @@ static tqi_format format_of(const tqi_job *job)
     return (tqi_format){asked->format, asked->raw_text, asked->row_text, asked->key_name, asked->value_name};
 }
 
-/* Rows as text or, if they are written in order, packed. */
-static void make_text(tqi_work *work, int worker, const tqi_rows *rows)
+/* Append rows as text or, if they are written in order, packed. */
+static void put_rows(tqi_work *work, int worker, const tqi_entry *entries, size_t n)
 {
     tqi_job *job = work->job;
     const tq_job *asked = &job->description;
@@ -158,16 +158,59 @@ static void make_text(tqi_work *work, int worker, const tqi_rows *rows)
     if (own_function(job) && !asked->write_in_order) {
         tqi_writer_fn fn = enter_function(job, worker);
 
-        tqi_write_rows(&fn, rows->entries, rows->n, &work->text, &work->error);
+        tqi_write_rows(&fn, entries, n, &work->text, &work->error);
         tqi_place_leave(fn.place);
         return;
     }
     if (own_function(job))
-        status = tqi_pack_rows(shape, rows->entries, rows->n, &work->text);
+        status = tqi_pack_rows(shape, entries, n, &work->text);
     else
-        status = tqi_format_rows(&format, shape, rows->entries, rows->n, &work->text);
+        status = tqi_format_rows(&format, shape, entries, n, &work->text);
     if (status)
         tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the text of the rows (see --memory)");
+}
+
+/* A frame for each of several outputs that has rows among these. */
+static void put_frames(tqi_work *work, int worker, const tqi_parting *parting)
+{
+    size_t begin = 0;
+
+    for (size_t k = 0; k < parting->n_outputs && !work->error.status; begin = parting->ends[k++]) {
+        size_t at = work->text.size, n = parting->ends[k] - begin;
+
+        if (n == 0)
+            continue;
+        if (tqi_frame_begin(&work->text)) {
+            tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the text of the rows (see --memory)");
+            return;
+        }
+        put_rows(work, worker, parting->entries + begin, n);
+        tqi_frame_end(&work->text, at, k);
+        work->bytes += sizeof(tqi_frame);
+    }
+}
+
+static void make_text(tqi_work *work, int worker, const tqi_rows *rows)
+{
+    tqi_job *job = work->job;
+
+    if (!job->description.choose_output) {
+        put_rows(work, worker, rows->entries, rows->n);
+        return;
+    }
+    tqi_parting parting = {.choose = job->description.choose_output,
+                           .user = job->spec.user,
+                           .n_outputs = job->description.n_outputs,
+                           .shape = &job->spec.result_shape,
+                           .place = tqi_watch_place(&job->watch, worker),
+                           .stop = &job->stop,
+                           .budget = &job->budget};
+    tqi_place_enter(parting.place, TQI_STAGE_WRITE, job->comm->rank, worker);
+    tq_status status = tqi_parting_make(&parting, rows->entries, rows->n, &work->error);
+    tqi_place_leave(parting.place);
+    if (!status)
+        put_frames(work, worker, &parting);
+    tqi_parting_free(&parting);
 }
 
 /* The same of a range whose rows are sorted where they lie. */
@@ -176,7 +219,7 @@ static void write_sorted(tqi_work *work, int worker, size_t kept)
     tqi_job *job = work->job;
     tqi_format format = format_of(job);
     tqi_sorting *sorting = tqi_direct_load(work, worker, kept);
-    bool copies = !makes_text(job) || own_function(job);
+    bool copies = !makes_text(job) || own_function(job) || job->description.choose_output;
     tqi_rows *rows = NULL;
     tq_account unwritten = {0};
 
@@ -232,7 +275,7 @@ static void write_rows(tqi_work *work, int worker)
 static tq_status flush_text(void *owner, tqi_text *text, tq_error *error)
 {
     tqi_job *job = owner;
-    tq_status status = tqi_output_write(&job->output, text->data, text->size, error);
+    tq_status status = tqi_outputs_write(&job->outputs, text->data, text->size, error);
 
     text->size = 0;
     return status;
@@ -265,7 +308,7 @@ static void write_text(tqi_work *work, int worker)
                 return;
             text = &writing->unpacked;
         }
-        tqi_output_write(&work->job->output, text->data, text->size, &work->error);
+        tqi_outputs_write(&work->job->outputs, text->data, text->size, &work->error);
     }
 }
 
@@ -281,7 +324,7 @@ static void write_end(tqi_work *work, int worker)
     tq_status status = tqi_write_end(&fn, &writing->unpacked, &work->error);
     tqi_place_leave(fn.place);
     if (!status)
-        tqi_output_write(&work->job->output, writing->unpacked.data, writing->unpacked.size, &work->error);
+        tqi_outputs_write(&work->job->outputs, writing->unpacked.data, writing->unpacked.size, &work->error);
 }
 
 /* Give back the memory of texts that are written, or keep it for the next. */
@@ -308,7 +351,7 @@ static void done(tqi_job *job, tqi_work *work)
     tqi_account_add(&job->dropped, &work->dropped);
     write->records += job->first_row[work->part + 1] - job->first_row[work->part];
     write->done = write->records;
-    write->bytes += work->text.size;
+    write->bytes += work->text.size - work->bytes;
     job->texts[work->part] = (tqi_part_text){work->text, true};
     work->text = (tqi_text){.budget = &job->budget};
 }

@@ -67,11 +67,13 @@ typedef struct tq_plugin {
     size_t n_settings;
     size_t settings_bytes; /* the size of the struct that their offsets mean */
 
-    /* Fill in what the job does: records, record_bytes, map, map_chunk or map_split, header, own_headers, skip_bad, value_type,
-     * value_bytes, combine, combine_fn, values_order, group, partition, reduce or reduce_keys, result_type, compare, counters, n_counters, side, side_bytes,
-     * side_path, dense, dense_rows, row_text, raw_text, key_name, value_name, write_text, write_json, write_in_order. All of job is as TQ_JOB_INIT leaves it but user, which points to the
-     * filled-in struct of settings (NULL without settings; the command's, valid until end has returned) and is handed to
-     * map, combine_fn, group, partition, reduce, compare, write_text and write_json. describe may have it point to something else. What it sets in job besides is ignored.
+    /* Fill in what the job does: records, record_bytes, map, map_chunk or map_split, header, own_headers, skip_bad,
+     * value_type, value_bytes, combine, combine_fn, values_order, group, partition, reduce or reduce_keys, result_type,
+     * compare, counters, n_counters, side, side_bytes, side_path, dense, dense_rows, row_text, raw_text, key_name,
+     * value_name, write_text, write_json, write_in_order. All of job is as TQ_JOB_INIT leaves it but user, which points
+     * to the filled-in struct of settings (NULL without settings; the command's, valid until end has returned) and is
+     * handed to map, combine_fn, group, partition, reduce, compare, write_text and write_json. describe may have it
+     * point to something else. What it sets in job besides is ignored.
      * With a compare the rows are in its order, and --top N keeps the first N of it.
      *
      * The job must be the same on all ranks. Returns TQ_OK; TQ_E_USAGE for settings that contradict each other,

@@ -221,6 +221,12 @@ typedef struct tq_job {
     tq_output_kind output;
     const char *output_path;
     int output_fd;
+    /* Or several outputs: with TQ_OUTPUT_FILE n_outputs different paths, at most TQ_MAX_OUTPUTS, instead of output_path.
+     * choose_output says of each row to which of them it is written. Each gets the rows that were chosen for it, in the
+     * job's order and format; one without rows is empty. Their names appear one after the other, when all are whole. */
+    const char *const *output_paths;
+    size_t n_outputs;
+    tq_choose_fn choose_output;
     tq_format format;
     tq_row_text row_text;    /* what of a row is written */
     bool raw_text;           /* TQ_TEXT: no escapes */

@@ -370,6 +370,12 @@ typedef int (*tq_write_fn)(const tq_row *row, tq_text *text, void *user);
 /* Say why it fails. Returns 1. */
 TQ_API int tq_text_fail(tq_text *text, const char *format, ...) TQ_PRINTF(2, 3);
 
+/* Which of several outputs (tq_job.output_paths) a row belongs to: less than n_outputs, or the job ends with TQ_E_USER.
+ * Called on all ranks by several workers at a time; the answer may depend on the row and on what user points to alone. What
+ * it looks at in the key or the value need not be seen in the output: write_text may leave it out. */
+#define TQ_MAX_OUTPUTS 256
+typedef size_t (*tq_choose_fn)(const tq_row *row, void *user);
+
 /* Of what is spilled to a disk. Which of them a build of tequio has depends on the libraries it found. */
 typedef enum tq_compression {
     TQ_COMPRESSION_NONE,
