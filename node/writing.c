@@ -12,7 +12,8 @@ enum { FLUSHED_BYTES = 1 << 20 };
 struct tq_text {
     tqi_text *bytes;
     const tqi_writer_fn *fn;
-    tq_error *error;  /* of a flush that failed */
+    tq_error *error;  /* for a flush that fails, */
+    bool is_said;     /* and that it did: nothing is to be added */
     tq_status status; /* of the first call that failed */
     char reason[256];
 };
@@ -29,9 +30,11 @@ static tq_status flush(tq_text *text)
 {
     if (!text->fn->flush || text->bytes->size < FLUSHED_BYTES || text->status)
         return text->status;
-    if (atomic_load_explicit(text->fn->stop, memory_order_relaxed))
-        return note(text, tqi_fail(text->error, TQ_E_CANCELLED, "cancelled"));
-    return note(text, text->fn->flush(text->fn->owner, text->bytes, text->error));
+    tq_status status = atomic_load_explicit(text->fn->stop, memory_order_relaxed)
+                           ? tqi_fail(text->error, TQ_E_CANCELLED, "cancelled")
+                           : text->fn->flush(text->fn->owner, text->bytes, text->error);
+    text->is_said = status != TQ_OK;
+    return note(text, status);
 }
 
 tq_status tq_text_put(tq_text *text, tq_slice bytes)
@@ -65,8 +68,8 @@ static tq_status explain(const tq_text *text, tq_slice key, int code, tq_error *
 {
     int shown = key.size < SHOWN_MOST ? (int)key.size : SHOWN_MOST;
 
-    if (text->status && text->error->status) /* said by the flush */
-        return text->error->status;
+    if (text->is_said)
+        return text->status;
     if (text->status == TQ_E_MEMORY)
         return tqi_fail(error, TQ_E_MEMORY, "no memory for the text of the rows (see --memory)");
     if (text->reason[0])
