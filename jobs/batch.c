@@ -5,6 +5,7 @@
 
 enum { BATCH = 1024 };          /* words cut and handed on at a time: few calls, and small enough for the L1 cache */
 enum { FOLD_BYTES = 32 << 10 }; /* for those of a batch that are folded */
+enum { FIELDS = 256, ROOM = 1024 }; /* fields cut at a time; bytes of one with quotation marks for which no memory is asked */
 
 /* Words on their way. */
 typedef struct batch {
@@ -116,5 +117,50 @@ int batch_lines_of(const tq_record *record, tq_emitter *emitter, bool ignore_cas
         status = add(&out, (tq_slice){at, (size_t)(stop - at)});
         at = stop + 1;
     }
+    return status || send(&out);
+}
+
+/* A field with quotation marks inside is taken by itself. */
+static tq_status add_quoted(batch *out, tq_slice field)
+{
+    char room[ROOM], *memory = field.size > sizeof room ? malloc(field.size) : room;
+
+    if (!memory)
+        return tq_emit_fail(out->emitter, "no memory for a key of %zu bytes", field.size), TQ_E_USER;
+    tq_status status = add(out, tq_unquote(field, memory));
+    if (!status)
+        status = send(out);
+    if (memory != room)
+        free(memory);
+    return status;
+}
+
+static tq_status add_field(batch *out, tq_slice field, bool quotes)
+{
+    bool quoted = quotes && field.size >= 2 && *field.data == '"';
+
+    if (quoted && memchr(field.data + 1, '"', field.size - 2))
+        return add_quoted(out, field);
+    return add(out, quoted ? (tq_slice){field.data + 1, field.size - 2} : field);
+}
+
+int batch_fields_of(const tq_record *record, tq_emitter *emitter, bool ignore_case, const columns_settings *text,
+                    const char *column, batch_take_fn take, void *to)
+{
+    static const char *const what[] = {"key"};
+    tq_columns columns = {.delimiter = columns_delimiter(text), .quotes = text->csv, .n = 1};
+    tq_slice rest = {record->data, record->size}, fields[FIELDS];
+    tq_slice *const wanted[] = {fields};
+    tq_status status = TQ_OK;
+    size_t n;
+    batch out;
+
+    if (!columns_find(record, emitter, text, column, &columns.wanted[0]))
+        return 1;
+    begin(&out, emitter, ignore_case, take, to);
+    while (!status && (n = tq_next_fields(&rest, &columns, wanted, FIELDS)) > 0)
+        for (size_t i = 0; i < n && !status; i++)
+            status = fields[i].size == TQ_NO_FIELD ? columns_irregular(record, emitter, &columns, what, fields[i].data)
+                                                   : add_field(&out, fields[i], text->csv);
     return status || send(&out);
 }

@@ -4,6 +4,7 @@
 #ifndef JOBS_BATCH_H
 #define JOBS_BATCH_H
 
+#include "jobs/columns.h"
 #include "jobs/option.h"
 #include <stdbool.h>
 #include <tequio/mapreduce.h>
@@ -38,5 +39,9 @@ int batch_words_of(const tq_record *record, tq_emitter *emitter, const batch_wor
 
 /* The same with its lines, without their ends. */
 int batch_lines_of(const tq_record *record, tq_emitter *emitter, bool ignore_case, batch_take_fn take, void *to);
+
+/* The same with what the fields of one column hold, which is found and told of as jobs/columns.h has it. */
+int batch_fields_of(const tq_record *record, tq_emitter *emitter, bool ignore_case, const columns_settings *text,
+                    const char *column, batch_take_fn take, void *to);
 
 #endif

@@ -188,9 +188,12 @@ static int write_estimate_json(const tq_row *row, tq_text *text, void *user)
 static bool describe(tq_job *job, const void *settings, char *why, size_t size)
 {
     const distinct_settings *asked = settings;
+    const char *wrong = keys_describe(&asked->keys, job);
     distinct_run *run = NULL;
 
-    if (job->order == TQ_ORDER_VALUE_DESC)
+    if (wrong)
+        snprintf(why, size, "%s", wrong);
+    else if (job->order == TQ_ORDER_VALUE_DESC)
         snprintf(why, size, "--top is not for distinct: see tequio top --help");
     else if (asked->count && asked->approx)
         snprintf(why, size, "--count is exact, and --approx an estimate: leave out one of them");
@@ -200,7 +203,6 @@ static bool describe(tq_job *job, const void *settings, char *why, size_t size)
         return false;
     run->settings = asked;
     job->user = run;
-    job->records = keys_records(&asked->keys);
     job->map_chunk = asked->approx ? map_registers : map_keys;
     job->value_type = TQ_I64;
     job->combine = asked->approx ? TQ_MAX : TQ_SUM;
@@ -221,14 +223,15 @@ static int end(void *user, const tq_stats *stats)
 
 const jobs_entry jobs_distinct = {
     .name = "distinct",
-    .summary = "the different lines or words, or their number",
+    .summary = "different lines, words or fields, or their number",
     .usage = "Rows are the keys, each once, by their bytes. With --count one number; with\n"
              "--approx an estimate of it by HyperLogLog, TAB, its standard error (0.0081: two\n"
              "of three estimates are within 0.81 % of the truth).\n"
              "\n"
              "    tequio distinct FILE                      like LC_ALL=C sort -u\n"
              "    tequio distinct --count --of unicode -i -r FOLDER\n"
-             "    tequio distinct --approx FILE\n",
+             "    tequio distinct --approx FILE\n"
+             "    tequio distinct --key 3 --delimiter '\\t' access.tsv\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof *rows,
     .settings_bytes = sizeof(distinct_settings),

@@ -1,4 +1,4 @@
-/* What the jobs that look at keys alone take for a key: whole lines, or words.
+/* What the jobs that look at keys alone take for a key: whole lines, words, or the fields of a column.
  *
  * Any thread, each with a record and an emitter of its own. */
 #ifndef JOBS_KEYS_H
@@ -10,6 +10,8 @@
 typedef struct keys_settings {
     int of; /* a keys_kind */
     bool ignore_case;
+    const char *column; /* NULL: not the fields of one */
+    columns_settings text;
 } keys_settings;
 
 /* Behind KEYS_LINES in the order of words_kind. */
@@ -23,13 +25,20 @@ typedef enum keys_kind { KEYS_LINES, KEYS_WORDS, KEYS_ALPHA, KEYS_UNICODE } keys
      .offset = (at) + offsetof(keys_settings, of),                                                                     \
      .preset = "lines",                                                                                                \
      .help = "whole lines, or words"},                                                                                 \
-    {                                                                                                                  \
-        .name = "ignore-case", .letter = 'i', .type = OPTION_FLAG, .offset = (at) + offsetof(keys_settings, ignore_case),\
-        .help = "keys that differ in case alone are one"                                                               \
-    }
+    {.name = "ignore-case",                                                                                            \
+     .letter = 'i',                                                                                                    \
+     .type = OPTION_FLAG,                                                                                              \
+     .offset = (at) + offsetof(keys_settings, ignore_case),                                                            \
+     .help = "keys that differ in case alone are one"},                                                                \
+    {.name = "key",                                                                                                    \
+     .argument = "COLUMN",                                                                                             \
+     .type = OPTION_STRING,                                                                                            \
+     .offset = (at) + offsetof(keys_settings, column),                                                                 \
+     .help = "what a column holds: its number, or its name"},                                                          \
+    COLUMNS_ROWS((at) + offsetof(keys_settings, text))
 
-/* What job->records must be, for keys_of as its map_chunk. */
-tq_records keys_records(const keys_settings *settings);
+/* Fill in what a job with keys_of as its map_chunk must have. What is wrong with the settings; NULL: nothing. */
+const char *keys_describe(const keys_settings *settings, tq_job *job);
 
 /* Hand the keys of a record to take, in their order. Returns what a mapper returns. */
 int keys_of(const tq_record *record, tq_emitter *emitter, const keys_settings *settings, batch_take_fn take, void *to);
