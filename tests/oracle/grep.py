@@ -70,7 +70,8 @@ class Case:
         # What \w and \s are beside ASCII, and how an empty match is a word, GNU grep and PCRE2 answer in other ways.
         if self.utf and any(c in p for p in self.patterns for c in ("\\w", "\\W", "\\s", "\\b", "\\D", "[[:")):
             self.utf = False
-        if self.utf and "w" in self.options:
+        # GNU grep does not begin a line with bytes that are no UTF-8.
+        if self.utf and ("w" in self.options or "^" in self.patterns):
             self.utf = False
         if "only" in self.options and (self.fixed or "w" in self.options):
             self.options.discard("only")
