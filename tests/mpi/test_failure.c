@@ -390,7 +390,7 @@ static bool spoil(tq_job *job, int which)
     case 4: job->n_inputs = 0; return true;
     case 5: job->records = (tq_records)2; return true;
     case 6: job->value_type = (tq_value_type)3; return true;
-    case 7: job->combine = (tq_combine)5; return true;
+    case 7: job->combine = (tq_combine)(TQ_STATS + 1); return true;
     case 8:
         job->value_type = TQ_FIXED;
         job->combine = TQ_COMBINE_NONE;
@@ -434,7 +434,7 @@ static bool spoil(tq_job *job, int which)
         job->reduce = reduce_nothing;
         job->result_type = (tq_value_type)7;
         return true;
-    case 18: job->order = (tq_order)3; return true;
+    case 18: job->order = (tq_order)(TQ_ORDER_USER + 1); return true;
     case 19: job->output = (tq_output_kind)4; return true;
     case 20: job->format = (tq_format)2; return true;
     case 21:
