@@ -179,7 +179,8 @@ bool lines_sort(lines_sorting *s, tq_slice text, lines_more_fn more, void *user)
         s->pairs[s->n++] = (lines_pair){prefix_of(key), line.data, (uint32_t)key.size, (uint32_t)line.size, 1};
         s->slots[slot] = (uint64_t)hash << 32 | s->n;
     }
-    qsort(s->pairs, s->n, sizeof *s->pairs, compare);
+    if (s->n > 0) /* or there is no array */
+        qsort(s->pairs, s->n, sizeof *s->pairs, compare);
     return true;
 }
 
