@@ -32,5 +32,7 @@ string(REPLACE ";" " " TEQUIO_PRIVATE_LIBS "${TEQUIO_PRIVATE_LIBS}-pthread -lm -
 configure_file(cmake/tequio.pc.in "${PROJECT_BINARY_DIR}/tequio.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/tequio.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 install(FILES hostfiles/localhost DESTINATION "${CMAKE_INSTALL_DOCDIR}/hostfiles")
-install(FILES examples/plugin.c examples/wordcount.c examples/watch.c examples/kmeans.c examples/pagerank.c examples/driver.c DESTINATION "${CMAKE_INSTALL_DOCDIR}/examples")
+install(DIRECTORY examples/ DESTINATION "${CMAKE_INSTALL_DOCDIR}/examples"
+        FILES_MATCHING PATTERN "*.c" PATTERN "stream" EXCLUDE)
+install(DIRECTORY examples/stream DESTINATION "${CMAKE_INSTALL_DOCDIR}/examples" USE_SOURCE_PERMISSIONS)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION "${CMAKE_INSTALL_DOCDIR}")
