@@ -1,5 +1,6 @@
 #include "node/ordering.h"
 
+#include "node/heap.h"
 #include "node/mergesort.h"
 #include "node/place.h"
 
@@ -12,11 +13,6 @@ typedef struct sorter {
 static sorter sorter_of(const tqi_spec *spec)
 {
     return (sorter){spec, tqi_place_here()};
-}
-
-static bool is_stopped(const sorter *by)
-{
-    return by->spec->stop && atomic_load_explicit(by->spec->stop, memory_order_relaxed);
 }
 
 static tq_row row_of(const tqi_value_shape *shape, const tqi_entry *entry)
@@ -55,40 +51,6 @@ int tqi_ordering_compare(const tqi_spec *spec, const tqi_entry *a, const tqi_ent
 
 /* ---- Sorting: not by partitioning around a row, which is only safe if the rows behind it are really behind it ---- */
 
-/* Restore the heap whose root is at: the row that comes last on top. */
-static void sift_down(const sorter *by, tqi_entry *heap, size_t at, size_t n)
-{
-    tqi_entry held = heap[at];
-
-    for (size_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && before(by, &heap[child], &heap[child + 1]))
-            child++;
-        if (!before(by, &held, &heap[child]))
-            break;
-        heap[at] = heap[child];
-    }
-    heap[at] = held;
-}
-
-static void swap(tqi_entry *a, tqi_entry *b)
-{
-    tqi_entry held = *a;
-
-    *a = *b;
-    *b = held;
-}
-
-/* Needs no memory. */
-static void heap_sort(const sorter *by, tqi_entry *first, size_t n)
-{
-    for (size_t i = n / 2; i-- > 0 && !is_stopped(by);)
-        sift_down(by, first, i, n);
-    while (n > 1 && !is_stopped(by)) {
-        swap(&first[0], &first[--n]);
-        sift_down(by, first, 0, n);
-    }
-}
-
 void tqi_ordering_sort(const tqi_spec *spec, tqi_rows *rows)
 {
     size_t bytes = rows->n / 2 * sizeof(tqi_entry);
@@ -102,7 +64,7 @@ void tqi_ordering_sort(const tqi_spec *spec, tqi_rows *rows)
     if (spare || !bytes)
         tqi_merge_sort(rows->entries, rows->n, spare, before, &by, spec->stop);
     else
-        heap_sort(&by, rows->entries, rows->n);
+        tqi_heap_sort(before, &by, rows->entries, rows->n, spec->stop);
     tqi_budget_free(rows->budget, spare, bytes);
 }
 
@@ -115,13 +77,6 @@ size_t tqi_ordering_prune(const tqi_spec *spec, tqi_entry *entries, size_t n)
     if (limit == n)
         return n;
     sorter by = sorter_of(spec);
-    for (size_t i = limit / 2; i-- > 0;)
-        sift_down(&by, entries, i, limit);
-    for (size_t i = limit; i < n && !is_stopped(&by); i++) {
-        if (!before(&by, &entries[i], &entries[0]))
-            continue;
-        swap(&entries[0], &entries[i]);
-        sift_down(&by, entries, 0, limit);
-    }
+    tqi_heap_choose(before, &by, entries, n, limit, spec->stop);
     return limit;
 }

@@ -1,5 +1,6 @@
 #include "node/rows.h"
 
+#include "node/heap.h"
 #include "node/prefix.h"
 #include "node/summary.h"
 #include <stdlib.h>
@@ -181,22 +182,17 @@ int tqi_rows_compare(tq_order order, const tqi_value_shape *shape, const tqi_ent
     return compare(order, shape, a, b);
 }
 
-static inline void swap(tqi_entry *a, tqi_entry *b)
-{
-    tqi_entry held = *a;
-
-    *a = *b;
-    *b = held;
-}
-
 /* What sorting needs to know, in one place. */
 typedef struct sorter {
     tq_order order;
     const tqi_value_shape *shape;
 } sorter;
 
-static inline bool before(const sorter *by, const tqi_entry *a, const tqi_entry *b)
+/* A tqi_before_fn. */
+static inline bool before(const void *how, const tqi_entry *a, const tqi_entry *b)
 {
+    const sorter *by = how;
+
     return compare(by->order, by->shape, a, b) < 0;
 }
 
@@ -212,31 +208,6 @@ static void insertion_sort(const sorter *by, tqi_entry *first, size_t n)
     }
 }
 
-/* Restore the heap whose root is at: the row that comes last on top. */
-static void sift_down(const sorter *by, tqi_entry *heap, size_t at, size_t n)
-{
-    tqi_entry held = heap[at];
-
-    for (size_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && before(by, &heap[child], &heap[child + 1]))
-            child++;
-        if (!before(by, &held, &heap[child]))
-            break;
-        heap[at] = heap[child];
-    }
-    heap[at] = held;
-}
-
-static void heap_sort(const sorter *by, tqi_entry *first, size_t n)
-{
-    for (size_t i = n / 2; i-- > 0;)
-        sift_down(by, first, i, n);
-    while (n > 1) {
-        swap(&first[0], &first[--n]);
-        sift_down(by, first, 0, n);
-    }
-}
-
 /* Hoare's partition around the median of three; returns how many rows stand in the left part, at least 1 and less than
  * n. */
 static size_t split_around_median(const sorter *by, tqi_entry *first, size_t n)
@@ -244,11 +215,11 @@ static size_t split_around_median(const sorter *by, tqi_entry *first, size_t n)
     size_t middle = (n - 1) / 2, left = 0, right = n - 1;
 
     if (before(by, &first[middle], &first[0]))
-        swap(&first[middle], &first[0]);
+        tqi_entry_swap(&first[middle], &first[0]);
     if (before(by, &first[n - 1], &first[0]))
-        swap(&first[n - 1], &first[0]);
+        tqi_entry_swap(&first[n - 1], &first[0]);
     if (before(by, &first[n - 1], &first[middle]))
-        swap(&first[n - 1], &first[middle]);
+        tqi_entry_swap(&first[n - 1], &first[middle]);
     tqi_entry pivot = first[middle];
     for (;; left++, right--) {
         while (before(by, &first[left], &pivot))
@@ -257,7 +228,7 @@ static size_t split_around_median(const sorter *by, tqi_entry *first, size_t n)
             right--;
         if (left >= right)
             return right + 1;
-        swap(&first[left], &first[right]);
+        tqi_entry_swap(&first[left], &first[right]);
     }
 }
 
@@ -265,7 +236,7 @@ static void intro_sort(const sorter *by, tqi_entry *first, size_t n, int depth)
 {
     while (n > 24) {
         if (depth-- == 0) {
-            heap_sort(by, first, n);
+            tqi_heap_sort(before, by, first, n, NULL);
             return;
         }
         size_t left = split_around_median(by, first, n);
@@ -438,13 +409,6 @@ size_t tqi_entries_prune(tqi_entry *heap, size_t n, tq_order order, const tqi_va
 
     if (limit == 0 || n <= limit)
         return n;
-    for (size_t i = limit / 2; i-- > 0;)
-        sift_down(&by, heap, i, limit);
-    for (size_t i = limit; i < n; i++) {
-        if (!before(&by, &heap[i], &heap[0]))
-            continue;
-        swap(&heap[0], &heap[i]);
-        sift_down(&by, heap, 0, limit);
-    }
-    return limit;
+    tqi_heap_choose(before, &by, heap, n, (size_t)limit, NULL);
+    return (size_t)limit;
 }
