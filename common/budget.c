@@ -3,10 +3,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* Large blocks are worth huge pages: their first touch is four times faster (in some virtual machines forty times), and
- * random access to them misses the TLB less. */
-enum { HUGE_PAGE = 2 << 20 };
-
 bool tqi_budget_take(tqi_budget *budget, uint64_t bytes)
 {
     if (!budget)
@@ -37,8 +33,8 @@ void tqi_budget_give(tqi_budget *budget, uint64_t bytes)
  * without copying. */
 static void *advise(void *memory, size_t bytes)
 {
-    uintptr_t begin = ((uintptr_t)memory + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
-    uintptr_t end = ((uintptr_t)memory + bytes) & ~(uintptr_t)(HUGE_PAGE - 1);
+    uintptr_t begin = ((uintptr_t)memory + TQI_HUGE_PAGE - 1) & ~(uintptr_t)(TQI_HUGE_PAGE - 1);
+    uintptr_t end = ((uintptr_t)memory + bytes) & ~(uintptr_t)(TQI_HUGE_PAGE - 1);
 
     if (memory && end > begin)
         madvise((void *)begin, end - begin, MADV_HUGEPAGE);
@@ -47,10 +43,10 @@ static void *advise(void *memory, size_t bytes)
 
 static void *allocate(size_t bytes)
 {
-    size_t whole = (bytes + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+    size_t whole = (bytes + TQI_HUGE_PAGE - 1) & ~(size_t)(TQI_HUGE_PAGE - 1);
 
-    if (bytes <= SIZE_MAX - HUGE_PAGE && whole > 0 && whole - bytes <= HUGE_PAGE / 2)
-        return advise(aligned_alloc(HUGE_PAGE, whole), whole);
+    if (bytes <= SIZE_MAX - TQI_HUGE_PAGE && whole > 0 && whole - bytes <= TQI_HUGE_PAGE / 2)
+        return advise(aligned_alloc(TQI_HUGE_PAGE, whole), whole);
     return advise(malloc(bytes ? bytes : 1), bytes);
 }
 

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Large blocks are worth huge pages: their first touch is four times faster (in some virtual machines forty times), and
+ * random access to them misses the TLB less. */
+enum { TQI_HUGE_PAGE = 2 << 20 };
+
 typedef struct tqi_budget {
     uint64_t limit; /* 0 = no bound */
     _Atomic uint64_t used;

@@ -1,6 +1,6 @@
 #include "node/cutter.h"
 
-#include <stdatomic.h>
+#include "node/cpu.h"
 #include <stddef.h>
 #include <string.h>
 #if defined(__x86_64__)
@@ -163,11 +163,6 @@ static void portable_cut(tqi_cut *cut, const char *bytes, size_t blocks)
     cut_listed(cut, bytes, blocks, portable_spaces, portable_four_words);
 }
 
-static bool always(void)
-{
-    return true;
-}
-
 /* ---- x86-64 ------------------------------------------------------------------------------------------------------ */
 
 #if defined(__x86_64__)
@@ -247,12 +242,6 @@ AVX2 static void avx2_cut(tqi_cut *cut, const char *bytes, size_t blocks)
     cut_listed(cut, bytes, blocks, avx2_spaces, avx2_four_words);
 }
 
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-           __builtin_cpu_supports("popcnt");
-}
-
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi,bmi2,popcnt")))
 
 /* Words 4 i to 4 i + 3: each byte of the pairs to 64 bits of its own. */
@@ -295,13 +284,6 @@ AVX512 static void avx512_cut(tqi_cut *kept, const char *bytes, size_t blocks)
         leave_block(&cut, word_bytes, complete);
     }
     *kept = cut;
-}
-
-static bool has_avx512(void)
-{
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
-           __builtin_cpu_supports("avx512vbmi2");
 }
 
 #endif
@@ -354,13 +336,13 @@ static void neon_cut(tqi_cut *cut, const char *bytes, size_t blocks)
 /* ---- The choice -------------------------------------------------------------------------------------------------- */
 
 static const tqi_cutter cutters[] = {
-    {"portable", portable_cut, always},
+    {"portable", portable_cut, tqi_cpu_any},
 #if defined(__x86_64__)
-    {"sse2", sse2_cut, always}, /* belongs to every x86-64, as NEON to every AArch64 */
-    {"avx2", avx2_cut, has_avx2},
-    {"avx512", avx512_cut, has_avx512},
+    {"sse2", sse2_cut, tqi_cpu_any}, /* belongs to every x86-64, as NEON to every AArch64 */
+    {"avx2", avx2_cut, tqi_cpu_avx2},
+    {"avx512", avx512_cut, tqi_cpu_avx512_bytes},
 #elif defined(__aarch64__)
-    {"neon", neon_cut, always},
+    {"neon", neon_cut, tqi_cpu_any},
 #endif
 };
 
@@ -372,14 +354,5 @@ const tqi_cutter *tqi_cutters(size_t *n)
 
 const tqi_cutter *tqi_cutter_best(void)
 {
-    static const tqi_cutter *_Atomic best; /* NULL until somebody asks; who asks at the same time finds the same */
-    const tqi_cutter *found = atomic_load_explicit(&best, memory_order_relaxed);
-
-    if (!found) {
-        found = &cutters[sizeof cutters / sizeof cutters[0] - 1];
-        while (!found->supported())
-            found--;
-        atomic_store_explicit(&best, found, memory_order_relaxed);
-    }
-    return found;
+    TQI_CPU_BEST(tqi_cutter, cutters);
 }

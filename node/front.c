@@ -1,5 +1,6 @@
 #include "node/front.h"
 
+#include "node/cpu.h"
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -8,7 +9,6 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum { MOST_BITS8 = 12, MOST_BITS16 = 11, MOST_BITS32 = 9, LEAST_BITS = 4, OTHER_PLACE = 64 };
-enum { HUGE_PAGE = 2 << 20 };
 
 /* ---- Making room ---- */
 
@@ -312,11 +312,6 @@ static void portable_add(tqi_front *front, const tq_slice *keys, const uint64_t 
     add_batch(front, keys, values, n, batch, portable_divide, portable_find8, portable_find16, portable_find32);
 }
 
-static bool always(void)
-{
-    return true;
-}
-
 #if defined(__x86_64__)
 
 #define AVX2 __attribute__((target("avx2,bmi,bmi2")))
@@ -363,11 +358,6 @@ AVX2 static inline bool avx2_find32(tqi_line32 *line, const uint64_t word[4], ui
 AVX2 static void avx2_add(tqi_front *front, const tq_slice *keys, const uint64_t *values, size_t n, tqi_batch *batch)
 {
     add_batch(front, keys, values, n, batch, portable_divide, avx2_find8, avx2_find16, avx2_find32);
-}
-
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 }
 
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi,bmi2,popcnt")))
@@ -449,19 +439,13 @@ AVX512 static void avx512_add(tqi_front *front, const tq_slice *keys, const uint
     add_batch(front, keys, values, n, batch, avx512_divide, avx512_find8, avx512_find16, avx512_find32);
 }
 
-static bool has_avx512(void)
-{
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("popcnt");
-}
-
 #endif
 
 static const tqi_front_kernel kernels[] = {
-    {"portable", portable_add, always},
+    {"portable", portable_add, tqi_cpu_any},
 #if defined(__x86_64__)
-    {"avx2", avx2_add, has_avx2},
-    {"avx512", avx512_add, has_avx512},
+    {"avx2", avx2_add, tqi_cpu_avx2},
+    {"avx512", avx512_add, tqi_cpu_avx512},
 #endif
 };
 
@@ -491,8 +475,8 @@ bool tqi_front_init(tqi_front *front, tqi_budget *budget, size_t bytes)
     front->shift16 = 64 - bits16;
     front->shift32 = 64 - bits32;
     front->bytes = all + sizeof(tqi_line8); /* to align it */
-    if (front->bytes <= HUGE_PAGE && bytes / 4 >= HUGE_PAGE) /* a page of its own costs less than the misses of the TLB */
-        front->bytes = HUGE_PAGE;
+    if (front->bytes <= TQI_HUGE_PAGE && bytes / 4 >= TQI_HUGE_PAGE) /* a page of its own costs less than the misses of the TLB */
+        front->bytes = TQI_HUGE_PAGE;
     char *memory = all <= bytes ? tqi_budget_alloc(budget, front->bytes) : NULL;
     if (!memory)
         return false;

@@ -1,5 +1,6 @@
 #include "node/hot_rows.h"
 
+#include "node/cpu.h"
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -51,22 +52,29 @@ ALWAYS_INLINE void prepare_short(tq_slice bytes, bool padded, tqi_hot_rows *rows
     rows->tag[r] = (uint32_t)bytes.size + 1;
 }
 
+/* Pair number i is row number r. */
+ALWAYS_INLINE void prepare_key(const tqi_hot_pairs *pairs, size_t i, tqi_hot_rows *rows, size_t r)
+{
+    tq_slice key = pairs->keys[i];
+
+    if (__builtin_expect(key.size > TQI_KEY_INLINE, 0))
+        prepare_long(key, rows, r);
+    else if (pairs->padded)
+        prepare_short(key, true, rows, r);
+    else
+        prepare_short(key, false, rows, r);
+}
+
 /* ---- Portable ---- */
 
 static void portable_prepare(const tqi_hot_pairs *pairs, size_t first, size_t n, const tqi_hot_scale *by,
                              tqi_hot_rows *rows)
 {
     for (size_t r = 0; r < n; r++) {
-        tq_slice key = pairs->keys[first + r];
         int64_t value = (int64_t)((uint64_t)pairs->values[first + r] * (uint64_t)by->factor);
         uint64_t square = (uint64_t)value * (uint64_t)value;
 
-        if (__builtin_expect(key.size > TQI_KEY_INLINE, 0))
-            prepare_long(key, rows, r);
-        else if (pairs->padded)
-            prepare_short(key, true, rows, r);
-        else
-            prepare_short(key, false, rows, r);
+        prepare_key(pairs, first + r, rows, r);
         rows->sums[r][0] = (uint64_t)value;
         rows->sums[r][1] = square & UINT32_MAX;
         rows->sums[r][2] = square >> 32;
@@ -117,11 +125,6 @@ static void portable_add(tqi_hot *hot, const tqi_hot_pairs *pairs, tqi_hot_done 
     add_pairs(hot, pairs, done, portable_prepare, check_of, portable_is, tqi_hot_add_row);
 }
 
-static bool always(void)
-{
-    return true;
-}
-
 /* ---- x86-64 ---- */
 
 #if defined(__x86_64__)
@@ -158,14 +161,7 @@ AVX2 static inline void avx2_prepare(const tqi_hot_pairs *pairs, size_t first, s
     int64_t last[4] = {0};
 
     for (size_t r = 0; r < n; r++) {
-        tq_slice key = pairs->keys[first + r];
-
-        if (__builtin_expect(key.size > TQI_KEY_INLINE, 0))
-            prepare_long(key, rows, r);
-        else if (pairs->padded)
-            prepare_short(key, true, rows, r);
-        else
-            prepare_short(key, false, rows, r);
+        prepare_key(pairs, first + r, rows, r);
         mark(pairs, first + r, by, rows, r);
     }
     memcpy(last, pairs->values + first + n / 4 * 4, n % 4 * sizeof *last);
@@ -194,11 +190,6 @@ AVX2 static inline void avx2_add_row(tqi_hot_entry *entry, const tqi_hot_rows *r
 AVX2 static void avx2_add(tqi_hot *hot, const tqi_hot_pairs *pairs, tqi_hot_done *done)
 {
     add_pairs(hot, pairs, done, avx2_prepare, check_of, avx2_is, avx2_add_row);
-}
-
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 }
 
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi,bmi2,popcnt")))
@@ -315,19 +306,13 @@ AVX512 static void avx512_add(tqi_hot *hot, const tqi_hot_pairs *pairs, tqi_hot_
     add_pairs(hot, pairs, done, avx512_prepare, avx512_check, avx512_is, avx512_add_row);
 }
 
-static bool has_avx512(void)
-{
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("popcnt");
-}
-
 #endif
 
 static const tqi_hot_kernel kernels[] = {
-    {"portable", portable_add, true, always},
+    {"portable", portable_add, true, tqi_cpu_any},
 #if defined(__x86_64__)
-    {"avx2", avx2_add, true, has_avx2},
-    {"avx512", avx512_add, false, has_avx512},
+    {"avx2", avx2_add, true, tqi_cpu_avx2},
+    {"avx512", avx512_add, false, tqi_cpu_avx512},
 #endif
 };
 

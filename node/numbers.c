@@ -1,7 +1,7 @@
 #include "node/numbers.h"
 
+#include "node/cpu.h"
 #include "node/summary.h"
-#include <stdatomic.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -196,11 +196,6 @@ static void portable_read(const uint64_t *words, const uint64_t *sizes, size_t g
     }
 }
 
-static bool always(void)
-{
-    return true;
-}
-
 /* ---- x86-64 ---- */
 
 #if defined(__x86_64__)
@@ -260,12 +255,6 @@ AVX2 static void avx2_read(const uint64_t *words, const uint64_t *sizes, size_t 
                                     avx2_read_4(words + i + 4, sizes + i + 4, table, values + i + 4) << 4);
 }
 
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-           __builtin_cpu_supports("popcnt");
-}
-
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi,bmi2,popcnt")))
 
 /* The same for eight. */
@@ -312,12 +301,6 @@ AVX512 static void avx512_read(const uint64_t *words, const uint64_t *sizes, siz
 
     for (size_t i = 0; i < LANES * groups; i += LANES)
         left[i / LANES] = (uint8_t)avx512_read_8(words + i, sizes + i, table, values + i);
-}
-
-static bool has_avx512(void)
-{
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 
 #endif
@@ -386,12 +369,12 @@ static void neon_read(const uint64_t *words, const uint64_t *sizes, size_t group
 /* ---- The choice ---- */
 
 static const tqi_number_reader readers[] = {
-    {"portable", portable_read, always},
+    {"portable", portable_read, tqi_cpu_any},
 #if defined(__x86_64__)
-    {"avx2", avx2_read, has_avx2},
-    {"avx512", avx512_read, has_avx512},
+    {"avx2", avx2_read, tqi_cpu_avx2},
+    {"avx512", avx512_read, tqi_cpu_avx512},
 #elif defined(__aarch64__)
-    {"neon", neon_read, always},
+    {"neon", neon_read, tqi_cpu_any},
 #endif
 };
 
@@ -403,17 +386,7 @@ const tqi_number_reader *tqi_number_readers(size_t *n)
 
 const tqi_number_reader *tqi_number_reader_best(void)
 {
-    static const tqi_number_reader
-        *_Atomic best; /* NULL until somebody asks; who asks at the same time finds the same */
-    const tqi_number_reader *found = atomic_load_explicit(&best, memory_order_relaxed);
-
-    if (!found) {
-        found = &readers[sizeof readers / sizeof readers[0] - 1];
-        while (!found->supported())
-            found--;
-        atomic_store_explicit(&best, found, memory_order_relaxed);
-    }
-    return found;
+    TQI_CPU_BEST(tqi_number_reader, readers);
 }
 
 /* ---- Many numbers ---- */

@@ -2,7 +2,7 @@
 
 #include <sys/mman.h>
 
-enum { EMPTY_KEPT = 2, HUGE_PAGE = 2 << 20 };
+enum { EMPTY_KEPT = 2 };
 
 typedef struct free_block {
     struct free_block *next;
@@ -38,7 +38,7 @@ static void *map_aligned(size_t bytes)
     if (before)
         munmap(memory, before);
     munmap(memory + before + bytes, bytes - before);
-    if (bytes >= HUGE_PAGE)
+    if (bytes >= TQI_HUGE_PAGE)
         madvise(memory + before, bytes, MADV_HUGEPAGE);
     return memory + before;
 }

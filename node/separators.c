@@ -1,6 +1,6 @@
 #include "node/separators.h"
 
-#include <stdatomic.h>
+#include "node/cpu.h"
 #include <stddef.h>
 #include <string.h>
 #if defined(__x86_64__)
@@ -149,11 +149,6 @@ static void portable_list(tqi_separators *list, const char *bytes, size_t blocks
     list_blocks(list, bytes, blocks, columns, portable_find, portable_append);
 }
 
-static bool always(void)
-{
-    return true;
-}
-
 /* ---- x86-64 ---- */
 
 #if defined(__x86_64__)
@@ -212,12 +207,6 @@ AVX2 static void avx2_list(tqi_separators *list, const char *bytes, size_t block
     list_blocks(list, bytes, blocks, columns, avx2_find, avx2_append);
 }
 
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-           __builtin_cpu_supports("popcnt");
-}
-
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi,bmi2,popcnt")))
 
 AVX512 static inline uint64_t avx512_find(const char *block, char byte)
@@ -259,13 +248,6 @@ AVX512 static void avx512_list(tqi_separators *list, const char *bytes, size_t b
     list_blocks(list, bytes, blocks, columns, avx512_find, avx512_append);
 }
 
-static bool has_avx512(void)
-{
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
-           __builtin_cpu_supports("avx512vbmi2");
-}
-
 #endif
 
 /* ---- AArch64 ---- */
@@ -300,13 +282,13 @@ static void neon_list(tqi_separators *list, const char *bytes, size_t blocks, co
 /* ---- The choice ---- */
 
 static const tqi_lister listers[] = {
-    {"portable", portable_list, always},
+    {"portable", portable_list, tqi_cpu_any},
 #if defined(__x86_64__)
-    {"sse2", sse2_list, always}, /* belongs to every x86-64, as NEON to every AArch64 */
-    {"avx2", avx2_list, has_avx2},
-    {"avx512", avx512_list, has_avx512},
+    {"sse2", sse2_list, tqi_cpu_any}, /* belongs to every x86-64, as NEON to every AArch64 */
+    {"avx2", avx2_list, tqi_cpu_avx2},
+    {"avx512", avx512_list, tqi_cpu_avx512_bytes},
 #elif defined(__aarch64__)
-    {"neon", neon_list, always},
+    {"neon", neon_list, tqi_cpu_any},
 #endif
 };
 
@@ -318,14 +300,5 @@ const tqi_lister *tqi_listers(size_t *n)
 
 const tqi_lister *tqi_lister_best(void)
 {
-    static const tqi_lister *_Atomic best; /* NULL until somebody asks; who asks at the same time finds the same */
-    const tqi_lister *found = atomic_load_explicit(&best, memory_order_relaxed);
-
-    if (!found) {
-        found = &listers[sizeof listers / sizeof listers[0] - 1];
-        while (!found->supported())
-            found--;
-        atomic_store_explicit(&best, found, memory_order_relaxed);
-    }
-    return found;
+    TQI_CPU_BEST(tqi_lister, listers);
 }
