@@ -5,7 +5,7 @@
 
 enum { BATCH = 1024 };          /* words cut and handed on at a time: few calls, and small enough for the L1 cache */
 enum { FOLD_BYTES = 32 << 10 }; /* for those of a batch that are folded */
-enum { FIELDS = 256, ROOM = 1024 }; /* fields cut at a time; bytes of one with quotation marks for which no memory is asked */
+enum { FIELDS = 256 };          /* fields cut at a time */
 
 /* Words on their way. */
 typedef struct batch {
@@ -123,15 +123,13 @@ int batch_lines_of(const tq_record *record, tq_emitter *emitter, bool ignore_cas
 /* A field with quotation marks inside is taken by itself. */
 static tq_status add_quoted(batch *out, tq_slice field)
 {
-    char room[ROOM], *memory = field.size > sizeof room ? malloc(field.size) : room;
+    char room[COLUMNS_ROOM], *owned;
+    tq_slice key = columns_unquote(field, out->emitter, room, &owned);
+    tq_status status = key.data ? add(out, key) : TQ_E_USER;
 
-    if (!memory)
-        return tq_emit_fail(out->emitter, "no memory for a key of %zu bytes", field.size), TQ_E_USER;
-    tq_status status = add(out, tq_unquote(field, memory));
     if (!status)
         status = send(out);
-    if (memory != room)
-        free(memory);
+    free(owned);
     return status;
 }
 

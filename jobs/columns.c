@@ -103,6 +103,16 @@ bool columns_find(const tq_record *chunk, tq_emitter *emitter, const columns_set
 
 /* ---- Lines ---- */
 
+tq_slice columns_unquote(tq_slice field, tq_emitter *emitter, char *room, char **owned)
+{
+    *owned = field.size > COLUMNS_ROOM ? malloc(field.size) : NULL;
+    if (field.size > COLUMNS_ROOM && !*owned) {
+        tq_emit_fail(emitter, "no memory for a key of %zu bytes", field.size);
+        return (tq_slice){NULL, 0};
+    }
+    return tq_unquote(field, *owned ? *owned : room);
+}
+
 uint64_t columns_offset(const tq_record *chunk, const char *place)
 {
     const char *begin = chunk->data, *newline = memrchr(begin, '\n', (size_t)(place - begin));

@@ -50,6 +50,11 @@ static inline tq_slice columns_unquoted(tq_slice field, bool quotes, char *room)
     return quotes && field.size > 0 && *field.data == '"' ? tq_unquote(field, room) : field;
 }
 
+/* What a quoted field with quotation marks inside holds: in room, of COLUMNS_ROOM bytes, or where that is too small in *owned,
+ * which is for the caller to free (NULL otherwise). Its data is NULL if there is no memory; then the emitter says so. */
+enum { COLUMNS_ROOM = 1024 };
+tq_slice columns_unquote(tq_slice field, tq_emitter *emitter, char *room, char **owned);
+
 /* The offset in its file of the line that a place of chunk is in. */
 uint64_t columns_offset(const tq_record *chunk, const char *place);
 

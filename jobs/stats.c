@@ -19,8 +19,7 @@ enum {
     SAMPLE = 64, /* numbers that choose the units, */
     RARE = 16,   /* of which one in so many may be finer, */
     FINEST = 9,  /* and these are the most decimals: more would leave too little room in front of the point */
-    SHOWN = 40,  /* bytes of a field in a message */
-    ROOM = 1024  /* bytes of a key with quotation marks for which no memory is asked */
+    SHOWN = 40   /* bytes of a field in a message */
 };
 
 typedef struct stats_settings {
@@ -84,14 +83,11 @@ static tq_status say_number(const mapping *m, tq_slice number, tq_number what)
 /* A pair whose key has quotation marks in it. */
 static tq_status emit_quoted(const mapping *m, tq_slice key, int64_t value, unsigned decimals)
 {
-    char room[ROOM], *memory = key.size > sizeof room ? malloc(key.size) : room;
+    char room[COLUMNS_ROOM], *owned;
 
-    if (!memory)
-        return (tq_status)tq_emit_fail(m->emitter, "no memory for a key of %zu bytes", key.size);
-    key = tq_unquote(key, memory);
-    tq_status status = tq_emit_pairs_decimal(m->emitter, &key, &value, 1, decimals);
-    if (memory != room)
-        free(memory);
+    key = columns_unquote(key, m->emitter, room, &owned);
+    tq_status status = key.data ? tq_emit_pairs_decimal(m->emitter, &key, &value, 1, decimals) : TQ_E_USER;
+    free(owned);
     return status;
 }
 
