@@ -9,7 +9,6 @@ alone. It shares no code with the project, and needs Python's standard library a
 those of stats.py beside it.
 """
 
-import argparse
 import json
 import os
 import random
@@ -21,9 +20,8 @@ import tempfile
 import time
 
 from oracle import Failure, execute, first_difference, some_size
-from stats import SHOWN, column, compress_some, cut, lines_of, put_field, some_keys
+from stats import SHOWN, column, compress_some, cut, lines_of, put_field, run_cases, some_keys
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ---- What is right -----------------------------------------------------------------------------------------------------
 
@@ -241,35 +239,5 @@ def run_case(arguments, seed, case):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description="compare tequio join with Python")
-    parser.add_argument("--tequio", default=os.path.join(TOP, "build", "tequio"), help="the command to test")
-    parser.add_argument("--seed", type=int, help="default: another one each time")
-    parser.add_argument("--seconds", type=float, default=40, help="how long")
-    parser.add_argument("--case", type=int, help="this case alone")
-    parser.add_argument("--runs", type=int, default=3, help="of each case")
-    parser.add_argument("--ranks", type=int, default=4, help="at most so many")
-    parser.add_argument("--verbose", action="store_true", help="show each run and how long it took")
-    parser.add_argument("--keep", action="store_true", help="leave the input there")
-    arguments = parser.parse_args()
-    arguments.tequio = os.path.abspath(arguments.tequio)
-    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10**9)
-
-    start = time.monotonic()
-    case = failed = 0
-    if arguments.case is None:
-        print(f"seed {seed}", flush=True)
-    while failed < 3 and (case == 0 or time.monotonic() - start < arguments.seconds):
-        try:
-            run_case(arguments, seed, case if arguments.case is None else arguments.case)
-        except Failure:
-            failed += 1
-        case += 1
-        if arguments.case is not None:
-            break
-    print(f"{failed} failed of {case} cases of {arguments.runs} runs in {time.monotonic() - start:.0f} s")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_cases("compare tequio join with Python", run_case))

@@ -385,8 +385,9 @@ def run_case(arguments, seed, case):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description="compare tequio stats with Python")
+def run_cases(description, run_case):
+    """Read the options, and call run_case(arguments, seed, case) until the time is over or three have failed."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--tequio", default=os.path.join(TOP, "build", "tequio"), help="the command to test")
     parser.add_argument("--seed", type=int, help="default: another one each time")
     parser.add_argument("--seconds", type=float, default=40, help="how long")
@@ -416,4 +417,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_cases("compare tequio stats with Python", run_case))

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* xorshift64* (Vigna, 2016). */
@@ -31,6 +32,17 @@ static inline void random_text(uint64_t *state, const char *alphabet, size_t n, 
 {
     for (size_t i = 0; i < size; i++)
         to[i] = alphabet[random_below(state, n)];
+}
+
+/* size bytes, a multiple of 64 KiB, between two pages that nobody may touch. */
+static inline char *fenced_new(size_t size)
+{
+    const size_t fence = 1 << 16; /* a page, however large */
+    char *base = mmap(NULL, size + 2 * fence, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(base != MAP_FAILED);
+    assert_int_equal(mprotect(base + fence, size, PROT_READ | PROT_WRITE), 0);
+    return base + fence;
 }
 
 static inline tq_slice slice_of(const char *text)

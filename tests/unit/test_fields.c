@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -19,16 +18,6 @@ static const tqi_lister *lister; /* whose turn it is */
 
 /* ARENA bytes between two pages that nobody may touch. */
 static char *arena, *fields_arena;
-
-static char *arena_new(void)
-{
-    const size_t fence = 1 << 16; /* a page, however large */
-    char *base = mmap(NULL, ARENA + 2 * fence, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    assert_true(base != MAP_FAILED);
-    assert_int_equal(mprotect(base + fence, ARENA, PROT_READ | PROT_WRITE), 0);
-    return base + fence;
-}
 
 /* ---- One line ---- */
 
@@ -306,8 +295,8 @@ int main(void)
     const tqi_lister *all = tqi_listers(&n);
     int failed = cmocka_run_group_tests_name("one", once, NULL, NULL);
 
-    arena = arena_new();
-    fields_arena = arena_new();
+    arena = fenced_new(ARENA);
+    fields_arena = fenced_new(ARENA);
     for (lister = all; lister < all + n; lister++) {
         if (lister->supported())
             failed += cmocka_run_group_tests_name(lister->name, tests, NULL, NULL);

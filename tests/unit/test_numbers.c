@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -16,16 +15,6 @@ enum { ARENA = 1 << 16, MOST = 300 };
 
 static const tqi_number_reader *reader; /* whose turn it is */
 static char *arena;                     /* ARENA bytes between two pages that nobody may touch */
-
-static char *arena_new(void)
-{
-    const size_t fence = 1 << 16; /* a page, however large */
-    char *base = mmap(NULL, ARENA + 2 * fence, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    assert_true(base != MAP_FAILED);
-    assert_int_equal(mprotect(base + fence, ARENA, PROT_READ | PROT_WRITE), 0);
-    return base + fence;
-}
 
 /* ---- One ---- */
 
@@ -271,7 +260,7 @@ int main(void)
     const tqi_number_reader *all = tqi_number_readers(&n);
     int failed = cmocka_run_group_tests_name("one", once, NULL, NULL);
 
-    arena = arena_new();
+    arena = fenced_new(ARENA);
     for (reader = all; reader < all + n; reader++) {
         if (reader->supported())
             failed += cmocka_run_group_tests_name(reader->name, tests, NULL, NULL);

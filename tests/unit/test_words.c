@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <tequio/mapreduce.h>
 
 #include <cmocka.h>
@@ -20,16 +19,6 @@ static const tqi_cutter *cutter; /* whose turn it is */
 
 /* ARENA bytes between two pages that nobody may touch. */
 static char *text_arena, *words_arena;
-
-static char *arena_new(void)
-{
-    const size_t fence = 1 << 16; /* a page, however large */
-    char *base = mmap(NULL, ARENA + 2 * fence, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    assert_true(base != MAP_FAILED);
-    assert_int_equal(mprotect(base + fence, ARENA, PROT_READ | PROT_WRITE), 0);
-    return base + fence;
-}
 
 static bool plain_space(int byte)
 {
@@ -278,8 +267,8 @@ int main(void)
     const tqi_cutter *all = tqi_cutters(&n);
     int failed = cmocka_run_group_tests_name("choice", choice, NULL, NULL);
 
-    text_arena = arena_new();
-    words_arena = arena_new();
+    text_arena = fenced_new(ARENA);
+    words_arena = fenced_new(ARENA);
     for (cutter = all; cutter < all + n; cutter++) {
         if (cutter->supported())
             failed += cmocka_run_group_tests_name(cutter->name, tests, NULL, NULL);
