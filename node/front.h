@@ -75,10 +75,10 @@ typedef struct tqi_batch {
     tqi_evicted32 evicted32[TQI_FRONT_BATCH];
     uint32_t small[TQI_FRONT_BATCH + 8], large[TQI_FRONT_BATCH + 8]; /* numbers of keys of up to 8, up to 16, */
     uint32_t medium[TQI_FRONT_BATCH + 8];                            /* and up to 32 bytes */
-    tqi_key32 missed32[TQI_FRONT_BATCH];
-    tqi_key8 missed8[TQI_FRONT_BATCH];
-    tqi_key16 missed16[TQI_FRONT_BATCH];
-    uint64_t values8[TQI_FRONT_BATCH], values16[TQI_FRONT_BATCH], values32[TQI_FRONT_BATCH]; /* of the missed */
+    /* Of the keys of one size, while they are looked for: */
+    uint64_t words[2][TQI_FRONT_BATCH], hashes[TQI_FRONT_BATCH], values[TQI_FRONT_BATCH];
+    tqi_key32 keys32[TQI_FRONT_BATCH];
+    uint64_t missed[TQI_FRONT_BATCH / 64]; /* a bit for each that is not there */
 } tqi_batch;
 
 /* Add values[i] to the sum of keys[i], for each of n keys, n <= TQI_FRONT_BATCH, which have TQI_KEY_SLACK readable bytes behind them. One
