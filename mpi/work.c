@@ -7,7 +7,7 @@
 /* Workers wake the engine when they are about to run out of tasks, so its rest is about messages and about what they have
  * handed on. With one rank there are no messages. Where nobody rings behind a message: with a task under way here nobody
  * waits for this rank, but to join a round or to stop. */
-enum { LONGEST_REST_ALONE_US = 20000, LONGEST_REST_WORKING_US = 50000, LONGEST_REST_AWAITED_US = 4000, ROUND_HURRY = 4 };
+enum { REST_ALONE_US = 20000, LONGEST_REST_WORKING_US = 50000, LONGEST_REST_AWAITED_US = 4000, ROUND_HURRY = 4 };
 
 /* Runs wait until the engine looks around, or until there are enough of them: a part of their share, or of a round. */
 enum { RUNS_PER_WAKE = 4 };
@@ -212,8 +212,6 @@ static unsigned longest_rest_us(const tqi_job *job)
     const tqi_comm *comm = job->comm;
     unsigned longest = tqi_comm_longest_rest_us(comm);
 
-    if (comm->size == 1)
-        return LONGEST_REST_ALONE_US;
     bool in_round = job->pulse.state != TQI_LISTENING;
     if (in_round && !tqi_exchange_waits_at_gate(job->pulse.exchange)) /* the same */
         longest /= ROUND_HURRY;
@@ -237,6 +235,10 @@ void tqi_job_rest(tqi_job *job, unsigned *rest_us)
 {
     unsigned longest = longest_rest_us(job);
 
+    if (job->comm->size == 1) { /* it hears of nothing but its workers, who wake it */
+        tqi_bells_sleep(job->bells, REST_ALONE_US);
+        return;
+    }
     *rest_us = *rest_us ? longer_rest_us(job, *rest_us) : tqi_comm_first_rest_us(job->comm);
     if (*rest_us > longest)
         *rest_us = longest;
