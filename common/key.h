@@ -68,6 +68,21 @@ static inline uint64_t tqi_hash_large(const char *data, size_t size)
     return size <= TQI_KEY_MEDIUM ? tqi_hash_medium(data, size) : tqi_hash_long(data, size);
 }
 
+/* Whether two keys of size bytes, more than TQI_KEY_INLINE, are the same. */
+static inline int tqi_same_large(const char *a, const char *b, size_t size)
+{
+    uint64_t first[2][2], last[2][2];
+
+    if (size > TQI_KEY_MEDIUM)
+        return memcmp(a, b, size) == 0;
+    memcpy(first[0], a, 16);
+    memcpy(first[1], b, 16);
+    memcpy(last[0], a + size - 16, 16);
+    memcpy(last[1], b + size - 16, 16);
+    return ((first[0][0] ^ first[1][0]) | (first[0][1] ^ first[1][1]) | (last[0][0] ^ last[1][0]) |
+            (last[0][1] ^ last[1][1])) == 0;
+}
+
 /* A short key from memory of which nothing behind the key may be read. */
 static inline tqi_key tqi_key_load_short(const char *data, size_t size)
 {

@@ -27,16 +27,23 @@ static tq_status describe(const tqi_table *table, tq_status status, const tqi_pa
     return status;
 }
 
-/* ---- Sums: a loop of their own, since there are most of them ---- */
+/* ---- Sums: loops of their own, since there are most of them ---- */
 
-/* The next record, as tqi_page_next has it; short keys with small values are decoded without a call. */
+typedef struct sum {
+    tqi_key key;
+    uint64_t hash;
+    int64_t number;
+    tqi_merge_place place; /* of the record */
+} sum;
+
+/* The next record, as tqi_page_next has it; those with small values are decoded without a call. */
 static inline bool next_sum(const uint8_t **cursor, const uint8_t *end, tq_slice *key, int64_t *number)
 {
     static const tqi_value_shape shape = {TQ_I64, 0};
     const uint8_t *at = *cursor;
     tq_slice value;
 
-    if (at < end && *at <= TQI_KEY_INLINE && end - at > *at + 1 && at[*at + 1] < 0x80) {
+    if (at < end && *at <= TQI_KEY_MEDIUM && end - at > *at + 1 && at[*at + 1] < 0x80) {
         *key = (tq_slice){(const char *)at + 1, *at};
         *number = tqi_unzigzag(at[*at + 1]);
         *cursor = at + *at + 2;
@@ -45,56 +52,71 @@ static inline bool next_sum(const uint8_t **cursor, const uint8_t *end, tq_slice
     return tqi_page_next(&shape, cursor, end, key, &value, number);
 }
 
-static inline tq_status add_sum(tqi_table *table, const tqi_key *key, uint64_t hash, int64_t number)
+/* Up to TQI_BATCH records of a page from *place on that the table is for. */
+static size_t decode_sums(const tqi_table *table, const uint8_t *first, const uint8_t *end, tqi_merge_place *place,
+                          sum *sums)
 {
-    uint32_t hash32 = (uint32_t)(hash >> 32);
+    bool all = table->hashes.halvings == 0;
+    const uint8_t *at = first + place->offset;
+    tq_slice bytes;
+    size_t n = 0;
+
+    while (n < TQI_BATCH && next_sum(&at, end, &bytes, &sums[n].number)) {
+        sums[n].key = load_key(bytes);
+        sums[n].hash = tqi_key_hash(&sums[n].key);
+        sums[n].place = *place;
+        *place = (tqi_merge_place){(size_t)(at - first), place->records + 1};
+        n += all || tqi_table_is_for(table, (uint32_t)(sums[n].hash >> 32));
+    }
+    return n;
+}
+
+static inline tq_status add_sum(tqi_table *table, const sum *added)
+{
+    uint32_t hash32 = (uint32_t)(added->hash >> 32);
     size_t slot;
 
-    if (key->size <= TQI_KEY_INLINE) {
-        tqi_entry *entry = tqi_table_find_short(table, key, hash32, &slot);
+    if (added->key.size <= TQI_KEY_INLINE) {
+        tqi_entry *entry = tqi_table_find_short(table, &added->key, hash32, &slot);
 
         if (entry) {
-            entry->value += (uint64_t)number;
+            entry->value += (uint64_t)added->number;
             table->merged++;
             return TQ_OK;
         }
-        if (tqi_table_insert_short(table, key, hash32, number, slot))
+        if (tqi_table_insert_short(table, &added->key, hash32, added->number, slot))
             return TQ_OK;
     }
-    return tqi_table_add(table, key, hash, number, (tq_slice){NULL, 0});
+    return tqi_table_add(table, &added->key, added->hash, added->number, (tq_slice){NULL, 0});
 }
 
 static tq_status merge_sums(tqi_table *table, const uint8_t *page, tqi_merge_place *place, tq_account *account,
                             tq_error *error)
 {
     tqi_page_header header = tqi_page_read_header(page);
-    const uint8_t *first = page + TQI_PAGE_HEADER, *at = first + place->offset, *end = first + header.payload;
-    tq_account sums = *account;
-    bool all = table->hashes.halvings == 0;
+    const uint8_t *first = page + TQI_PAGE_HEADER, *end = first + header.payload;
+    sum sums[TQI_BATCH];
+    tq_account added = *account;
     tq_status status = TQ_OK;
-    tq_slice bytes;
-    int64_t number;
-    uint64_t n = place->records;
 
-    for (const uint8_t *from = at; next_sum(&at, end, &bytes, &number); n++, from = at) {
-        tqi_key key = load_key(bytes);
-        uint64_t hash = tqi_key_hash(&key);
-        uint32_t hash32 = (uint32_t)(hash >> 32);
-
-        if (!all && !tqi_table_is_for(table, hash32))
-            continue;
-        status = add_sum(table, &key, hash, number);
-        if (__builtin_expect(status != TQ_OK, 0)) {
-            at = from;
-            break;
+    for (size_t n; !status && (n = decode_sums(table, first, end, place, sums)) != 0;) {
+        for (size_t i = 0; i < n; i++)
+            tqi_table_fetch_slot(table, (uint32_t)(sums[i].hash >> 32));
+        for (size_t i = 0; i < n; i++)
+            tqi_table_fetch_entry(table, (uint32_t)(sums[i].hash >> 32));
+        for (size_t i = 0; i < n; i++) {
+            status = add_sum(table, &sums[i]);
+            if (__builtin_expect(status != TQ_OK, 0)) {
+                *place = sums[i].place;
+                break;
+            }
+            tqi_account_sum(&added, sums[i].hash, (uint64_t)sums[i].number);
         }
-        tqi_account_sum(&sums, hash, (uint64_t)number);
     }
-    *account = sums;
-    *place = (tqi_merge_place){(size_t)(at - first), n};
+    *account = added;
     if (status)
         return describe(table, status, &header, error);
-    return at == end && n == header.records ? TQ_OK : malformed(&header, error);
+    return first + place->offset == end && place->records == header.records ? TQ_OK : malformed(&header, error);
 }
 
 /* ---- Everything else: in batches, for tables that leave the cache ---- */

@@ -124,7 +124,7 @@ static inline bool same_key(const tqi_entry *entry, const tqi_key *key)
         return false;
     if (key->size <= TQI_KEY_INLINE)
         return entry->word[1] == key->word[1];
-    return memcmp((const void *)(uintptr_t)entry->word[1], (const void *)(uintptr_t)key->word[1], key->size) == 0;
+    return tqi_same_large((const char *)(uintptr_t)entry->word[1], (const char *)(uintptr_t)key->word[1], key->size);
 }
 
 static tq_status store_value(tqi_table *table, tqi_entry *entry, int64_t number, tq_slice value)
@@ -242,12 +242,9 @@ tq_status tqi_table_add(tqi_table *table, const tqi_key *key, uint64_t hash, int
 static void prefetch(const tqi_table *table, const tqi_record *records, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        __builtin_prefetch(&table->index[tqi_table_slot(table, (uint32_t)(records[i].hash >> 32))]);
-    for (size_t i = 0; i < n; i++) {
-        uint64_t at = table->index[tqi_table_slot(table, (uint32_t)(records[i].hash >> 32))];
-
-        __builtin_prefetch(&table->entries[(uint32_t)(at - (at != 0))], 1);
-    }
+        tqi_table_fetch_slot(table, (uint32_t)(records[i].hash >> 32));
+    for (size_t i = 0; i < n; i++)
+        tqi_table_fetch_entry(table, (uint32_t)(records[i].hash >> 32));
 }
 
 size_t tqi_table_add_batch(tqi_table *table, const tqi_record *records, size_t n, tq_status *status)

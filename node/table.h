@@ -90,6 +90,19 @@ static inline bool tqi_table_is_for(const tqi_table *table, uint32_t hash32)
     return (uint64_t)(uint32_t)(place - table->hashes.base) << table->hashes.halvings <= UINT32_MAX;
 }
 
+/* Have the place of a hash in the index on its way into the cache; then, the entry that it most likely leads to. */
+static inline void tqi_table_fetch_slot(const tqi_table *table, uint32_t hash32)
+{
+    __builtin_prefetch(&table->index[tqi_table_slot(table, hash32)], 1);
+}
+
+static inline void tqi_table_fetch_entry(const tqi_table *table, uint32_t hash32)
+{
+    uint64_t at = table->index[tqi_table_slot(table, hash32)];
+
+    __builtin_prefetch(&table->entries[(uint32_t)(at - (at != 0))], 1);
+}
+
 /* The entry of a short key, or NULL: it belongs into slot *empty of the index. The table must have an index. */
 static inline tqi_entry *tqi_table_find_short(const tqi_table *table, const tqi_key *key, uint32_t hash32,
                                               size_t *empty)
