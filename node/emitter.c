@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "common/fault.h"
 #include "node/compact.h"
+#include "node/inside.h"
 #include "node/pairs.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -409,7 +410,7 @@ static void put_others(tq_emitter *emitter, const tq_slice *keys, const uint64_t
         tqi_key key = tqi_emitter_load_key(emitter, keys[k]);
         uint64_t hash = tqi_key_hash(&key);
 
-        emitter->emitted.check += hash * values[k];
+        tqi_account_sum(&emitter->emitted, hash, values[k]);
         put_sum(emitter, &key, hash, values[k]);
     }
 }
@@ -420,10 +421,7 @@ static tq_status emit_sums(tq_emitter *emitter, const tq_slice *keys, const uint
     tqi_batch *batch = &emitter->batch;
 
     emitter->front.kernel->add(&emitter->front, keys, values, n, batch);
-    for (size_t i = 0; i < n; i++)
-        emitter->emitted.weight += values[i];
-    emitter->emitted.records += n;
-    emitter->emitted.check += batch->check;
+    tqi_account_add(&emitter->emitted, &batch->held);
     emitter->merged_early += n - batch->n_others - batch->n_evicted - batch->n_evicted32;
     put_all(emitter, batch->evicted, batch->n_evicted);
     for (size_t i = 0; i < batch->n_evicted32 && !emitter->status; i++)
@@ -453,12 +451,7 @@ static tq_status emit_batch(tq_emitter *emitter, const tq_slice *keys, const uin
 
 bool tqi_emitter_in_text(const tq_emitter *emitter, const tq_slice *keys, size_t n)
 {
-    uintptr_t begin = (uintptr_t)emitter->padded_begin, bytes = (uintptr_t)emitter->padded_end - begin;
-    uint64_t outside = 0;
-
-    for (size_t i = 0; i < n; i++)
-        outside |= (uint64_t)((uintptr_t)keys[i].data - begin >= bytes) | keys[i].size >> 30;
-    return outside == 0;
+    return tqi_keys_inside(keys, n, emitter->padded_begin, emitter->padded_end);
 }
 
 /* n numbers, n <= TQI_FRONT_BATCH, of a job that takes them. */

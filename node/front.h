@@ -12,6 +12,7 @@
 #ifndef TQI_FRONT_H
 #define TQI_FRONT_H
 
+#include "common/account.h"
 #include "common/budget.h"
 #include "common/key.h"
 #include <stdbool.h>
@@ -67,7 +68,7 @@ typedef struct tqi_evicted32 {
 
 /* What became of a batch of keys, with room for the work on it. */
 typedef struct tqi_batch {
-    uint64_t check;                /* the sum of hash x value of all keys but the others, modulo 2^64 */
+    tq_account held;               /* all keys but the others */
     size_t n_evicted, n_evicted32; /* these moved on, */
     size_t n_others;               /* and these are not for the front: their numbers */
     tqi_evicted evicted[TQI_FRONT_BATCH];

@@ -92,11 +92,13 @@ ALWAYS_INLINE size_t load_medium(const tq_slice *keys, const uint64_t *values, s
 /* Account for n keys, and have their lines on the way. */
 ALWAYS_INLINE void fetch(tqi_batch *batch, size_t n, const void *lines, size_t line_bytes, unsigned shift)
 {
-    uint64_t check = 0;
+    uint64_t check = 0, weight = 0;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         check += batch->hashes[i] * batch->values[i];
-    batch->check += check;
+        weight += batch->values[i];
+    }
+    tqi_account_add(&batch->held, &(tq_account){n, weight, check});
     for (size_t i = 0; i < n; i++)
         for (size_t at = 0; at < line_bytes; at += 64)
             __builtin_prefetch((const char *)lines + (batch->hashes[i] >> shift) * line_bytes + at, 1);
@@ -196,7 +198,7 @@ ALWAYS_INLINE void add_batch(tqi_front *front, const tq_slice *keys, const uint6
 {
     size_t counts[4] = {0};
 
-    batch->check = 0;
+    batch->held = (tq_account){0};
     batch->n_evicted = 0;
     divide(keys, n, batch, counts);
     batch->n_others = counts[3];
