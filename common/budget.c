@@ -45,7 +45,7 @@ static void *allocate(size_t bytes)
 {
     size_t whole = (bytes + TQI_HUGE_PAGE - 1) & ~(size_t)(TQI_HUGE_PAGE - 1);
 
-    if (bytes <= SIZE_MAX - TQI_HUGE_PAGE && whole > 0 && whole - bytes <= TQI_HUGE_PAGE / 2)
+    if (bytes <= SIZE_MAX - TQI_HUGE_PAGE && whole > 0 && whole - bytes <= TQI_HUGE_PAGE / 8)
         return advise(aligned_alloc(TQI_HUGE_PAGE, whole), whole);
     return advise(malloc(bytes ? bytes : 1), bytes);
 }

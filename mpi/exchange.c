@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LEAST_ROUND_ROOM = 4 << 10 };
+
 /* A part of a run for one rank. The run is freed with its last segment. */
 struct tqi_segment {
     tqi_segment *next;
@@ -148,20 +150,26 @@ bool tqi_exchange_is_full(const tqi_exchange *exchange)
     return exchange->queued >= exchange->peer_bytes * (size_t)(exchange->comm->size - 1) / 4;
 }
 
-/* Without room this rank cannot take part, and the others would wait for ever: so it is given beyond the budget (a
+/* Room for a round of size bytes, by powers of two: rounds that are each a little larger than the last would get new memory each
+ * time. Without room this rank cannot take part, and the others would wait for ever: so it is given beyond the budget (a
  * round is bounded anyway), and no memory at all ends this rank, and with it the run. */
 static tq_status reserve(const tqi_exchange *exchange, uint8_t **buffer, size_t *capacity, size_t size, tq_error *error)
 {
     tqi_budget *budget = exchange->spec->budget;
+    size_t room = LEAST_ROUND_ROOM, most = exchange->peer_bytes * (size_t)(exchange->comm->size - 1);
 
     if (size <= *capacity)
         return TQ_OK;
+    while (room < size)
+        room *= 2;
+    if (room > most)
+        room = most;
     tqi_budget_free(budget, *buffer, *capacity);
     *capacity = 0;
-    *buffer = tqi_budget_force(budget, size);
+    *buffer = tqi_budget_force(budget, room);
     if (!*buffer)
-        return tqi_fail(error, TQ_E_MPI, "no memory for %zu bytes of a round of the shuffle", size);
-    *capacity = size;
+        return tqi_fail(error, TQ_E_MPI, "no memory for %zu bytes of a round of the shuffle", room);
+    *capacity = room;
     return TQ_OK;
 }
 

@@ -142,7 +142,7 @@ typedef struct tqi_writing {
     MPI_Request receiving;
     tqi_text text;    /* others: going into packets, */
     size_t copied;    /* so much of it */
-    char *packets[2]; /* of TQI_PACKET bytes; NULL before the first use */
+    char *packets;    /* two of TQI_PACKET bytes; NULL before the first use */
     int packet;       /* the one that is being filled, if it is not being sent, */
     size_t packed;    /* so far */
     bool sent_end;
@@ -269,6 +269,9 @@ void tqi_work_retire(tqi_job *job, tqi_work *work);
 
 /* Keep the memory of a text for the next, or give it back. */
 void tqi_work_reuse_text(tqi_job *job, tqi_text *text);
+
+/* An empty text, with the memory of one that was kept if there is one. */
+tqi_text tqi_work_spare_text(tqi_job *job);
 
 /* Wait for all tasks and forget them. */
 void tqi_work_abandon(tqi_job *job);

@@ -143,8 +143,7 @@ bool tqi_start_part(tqi_job *job, void (*run)(tqi_work *work, int worker))
     if (!work)
         return false;
     work->part = job->next_part++;
-    if (job->n_spares)
-        work->text = job->spares[--job->n_spares];
+    work->text = tqi_work_spare_text(job);
     tqi_work_start(work);
     return true;
 }

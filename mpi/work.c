@@ -93,6 +93,11 @@ void tqi_work_reuse_text(tqi_job *job, tqi_text *text)
     *text = (tqi_text){.budget = &job->budget};
 }
 
+tqi_text tqi_work_spare_text(tqi_job *job)
+{
+    return job->n_spares ? job->spares[--job->n_spares] : (tqi_text){.budget = &job->budget};
+}
+
 void tqi_work_retire(tqi_job *job, tqi_work *work)
 {
     tq_future_wait(work->future, TQ_FOREVER); /* it has returned, so this is short */

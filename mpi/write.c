@@ -409,20 +409,20 @@ static bool are_sent(const tqi_writing *writing)
 static bool fill_packet(tqi_job *job, tq_error *error)
 {
     tqi_writing *writing = &job->writing;
-    char **packet = &writing->packets[writing->packet];
 
-    if (!*packet)
-        *packet = tqi_budget_force(&job->budget, TQI_PACKET);
-    if (!*packet) {
-        tqi_fail_memory(error, TQI_PACKET, "the text of the rows");
+    if (!writing->packets)
+        writing->packets = tqi_budget_force(&job->budget, 2 * TQI_PACKET);
+    if (!writing->packets) {
+        tqi_fail_memory(error, 2 * TQI_PACKET, "the text of the rows");
         return false;
     }
+    char *packet = writing->packets + writing->packet * TQI_PACKET;
     while (writing->packed < TQI_PACKET) {
         size_t left = writing->text.size - writing->copied, room = TQI_PACKET - writing->packed;
         size_t part = left < room ? left : room;
 
         if (part > 0)
-            memcpy(*packet + writing->packed, writing->text.data + writing->copied, part);
+            memcpy(packet + writing->packed, writing->text.data + writing->copied, part);
         writing->packed += part;
         writing->copied += part;
         if (writing->copied < writing->text.size)
@@ -447,7 +447,7 @@ static void send_text(tqi_job *job, bool *moved)
     settle_sends(job, moved);
     while (writing->sends[writing->packet] == MPI_REQUEST_NULL && !writing->sent_end && !job->error.status &&
            fill_packet(job, &error)) {
-        int code = MPI_Isend(writing->packets[writing->packet], (int)writing->packed, MPI_BYTE, 0, TQI_TAG_TEXT,
+        int code = MPI_Isend(writing->packets + writing->packet * TQI_PACKET, (int)writing->packed, MPI_BYTE, 0, TQI_TAG_TEXT,
                              job->comm->control, &writing->sends[writing->packet]);
 
         tqi_bells_ring(job->bells, 0);
@@ -463,6 +463,18 @@ static void send_text(tqi_job *job, bool *moved)
 
 /* ---- Rank 0: receiving and writing ---- */
 
+/* Memory for a message of size bytes, TQI_PACKET at most: that of a text that was written, or what will do for any. */
+static bool room_for(tqi_job *job, tqi_text *text, size_t size)
+{
+    *text = tqi_work_spare_text(job);
+    if (text->capacity >= size)
+        return true;
+    tqi_text_free(text);
+    *text = (tqi_text){.budget = &job->budget, .data = tqi_budget_force(&job->budget, TQI_PACKET)};
+    text->capacity = text->data ? TQI_PACKET : 0;
+    return text->data != NULL;
+}
+
 /* Start to receive the next message of the rank whose turn it is. */
 static tq_status begin_receive(tqi_job *job, bool *moved, tq_error *error)
 {
@@ -476,11 +488,9 @@ static tq_status begin_receive(tqi_job *job, bool *moved, tq_error *error)
         return tqi_mpi_check(code, "MPI_Improbe", error);
     *moved = true;
     MPI_Get_count(&probed, MPI_BYTE, &size);
-    writing->incoming = (tqi_text){.budget = &job->budget};
-    writing->incoming.data = tqi_budget_force(&job->budget, (size_t)size);
-    if (!writing->incoming.data)
+    if (!room_for(job, &writing->incoming, (size_t)size))
         return tqi_fail(error, TQ_E_MPI, "no memory to receive %d bytes of output", size);
-    writing->incoming.size = writing->incoming.capacity = (size_t)size;
+    writing->incoming.size = (size_t)size;
     code = MPI_Imrecv(writing->incoming.data, size, MPI_BYTE, &message, &writing->receiving);
     writing->incoming_open = true;
     tqi_bells_ring(job->bells, writing->turn);
@@ -509,7 +519,7 @@ static tq_status receive_text(tqi_job *job, bool *moved, tq_error *error)
     if (writing->incoming.size > 0)
         writing->outputs[writing->n_outputs++] = writing->incoming;
     else
-        tqi_text_free(&writing->incoming);
+        tqi_work_reuse_text(job, &writing->incoming);
     writing->incoming = (tqi_text){0};
     start_output(job);
     return TQ_OK;
@@ -620,7 +630,6 @@ void tqi_write_abandon(tqi_job *job)
         tqi_comm_await(job->comm, &writing->receiving, "MPI_Imrecv", &ignored);
     tqi_text_free(&writing->incoming);
     tqi_text_free(&writing->text);
-    for (int i = 0; i < 2; i++)
-        tqi_budget_free(&job->budget, writing->packets[i], TQI_PACKET);
-    writing->packets[0] = writing->packets[1] = NULL;
+    tqi_budget_free(&job->budget, writing->packets, 2 * TQI_PACKET);
+    writing->packets = NULL;
 }
