@@ -16,7 +16,7 @@ static tqi_reducer *reducer_of(tqi_work *work, int worker)
     if (reducer)
         return reducer;
     reducer = calloc(1, sizeof *reducer);
-    if (!reducer || tqi_reducer_init(reducer, &job->spec, job->shares.table, tqi_job_deliver, job)) {
+    if (!reducer || tqi_reducer_init(reducer, &job->spec, job->shares.table, job->description.tmpdir, tqi_job_deliver, job)) {
         tqi_fail_memory(&work->error, sizeof *reducer, "a worker's table");
         free(reducer);
         return NULL;

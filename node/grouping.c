@@ -56,6 +56,11 @@ static bool emitted_before(const void *by, const tqi_entry *a, const tqi_entry *
     return order ? order < 0 : tqi_rows_compare(TQ_ORDER_KEY, &spec->shape, a, b) < 0;
 }
 
+bool tqi_grouping_before(const tqi_spec *spec, const tqi_entry *a, const tqi_entry *b)
+{
+    return a->hash32 != b->hash32 ? a->hash32 < b->hash32 : group_before(spec, a, b);
+}
+
 static tq_status merge_sort(const tqi_spec *spec, tqi_entry *entries, size_t n, tqi_before_fn before)
 {
     size_t bytes = n / 2 * sizeof *entries;

@@ -13,6 +13,9 @@
  * TQ_E_CANCELLED, TQ_E_USER: the combiner failed (table->user_code). */
 tq_status tqi_grouping_sort(tqi_table *table);
 
+/* Whether a comes before b in that order: by hash, group, key, and place or value. Both have the hash of their group. */
+bool tqi_grouping_before(const tqi_spec *spec, const tqi_entry *a, const tqi_entry *b);
+
 /* The end of the group that begins at first, of n entries in order. *group: its key. */
 size_t tqi_grouping_end(const tqi_spec *spec, const tqi_entry *entries, size_t first, size_t n, tq_slice *group);
 

@@ -20,6 +20,8 @@ typedef struct tqi_reducer {
     tqi_sampler sampler; /* of the rows, if an order needs splitters */
     tqi_router router;   /* open if routes */
     bool routes;
+    uint64_t table_bytes;
+    const char *tmpdir; /* for what neither the table nor a part of it has room for */
     tqi_deliver_fn deliver;
     void *owner;
     uint64_t counts[TQ_MAX_COUNTERS]; /* of the job's own counters */
@@ -35,8 +37,8 @@ typedef struct tqi_reduce_account {
 } tqi_reduce_account;
 
 /* table_bytes: of the table, 0 = no bound but the budget's. TQ_E_MEMORY. */
-tq_status tqi_reducer_init(tqi_reducer *reducer, const tqi_spec *spec, uint64_t table_bytes, tqi_deliver_fn deliver,
-                           void *owner);
+tq_status tqi_reducer_init(tqi_reducer *reducer, const tqi_spec *spec, uint64_t table_bytes, const char *tmpdir,
+                           tqi_deliver_fn deliver, void *owner);
 void tqi_reducer_free(tqi_reducer *reducer);
 
 /* Show the sampler the rows that part will have, or, if not all of them fit the table, those that do. Without a reducer of

@@ -51,6 +51,7 @@ typedef struct world {
     tqi_spec spec;
     tqi_store store;
     uint64_t table_bytes; /* of the reducer */
+    const char *tmpdir;
     tqi_rows rows;        /* delivered, in this order */
     uint64_t runs, passes, sampled;
     uint32_t part;
@@ -73,6 +74,8 @@ static void add_record(world *all, tqi_rows *rows, tq_slice key, int64_t number,
     record->partition = tqi_partition_of((uint32_t)(tqi_hash(key.data, key.size) >> 32), PARTITIONS);
     assert_int_equal(tqi_rows_append(rows, &all->spec.shape, key, number, value), TQ_OK);
 }
+
+static int n_hot = 20; /* keys that half of the records, or all of them if it is 1, have */
 
 /* Several runs of random records. Not combined, so that the reducing side has something to do. */
 static world *world_new(tq_combine combine, int type)
@@ -98,7 +101,7 @@ static world *world_new(tq_combine combine, int type)
         for (size_t i = 0; i < n && all->n < RECORDS; i++) {
             char key[LONGEST], value[LONGEST];
             size_t size = (size_t)sprintf(key, all->n % 5 ? "k%d" : "a key of some length %d",
-                                          (int)random_below(&random, all->n % 2 ? 20 : 2000));
+                                          (int)random_below(&random, all->n % 2 || n_hot == 1 ? (uint64_t)n_hot : 2000));
             size_t bytes = type == TQ_FIXED ? 9 : random_below(&random, LONGEST);
             random_text(&random, "\0az\xff", 4, value, bytes);
             add_record(all, &rows, (tq_slice){key, all->n % 97 ? size : 0}, (int64_t)random_next(&random) >> 50,
@@ -193,7 +196,7 @@ static tq_status reduce(world *all, uint32_t part, tqi_reduce_account *account, 
     tqi_rows_clear(&all->rows);
     all->runs = 0;
     all->part = part;
-    assert_int_equal(tqi_reducer_init(&reducer, &all->spec, all->table_bytes, deliver, all), TQ_OK);
+    assert_int_equal(tqi_reducer_init(&reducer, &all->spec, all->table_bytes, all->tmpdir, deliver, all), TQ_OK);
     tq_status status = tqi_reduce_partition(&reducer, &all->store, part, account, error);
     all->sampled = reducer.sampler.rows.n;
     tqi_reducer_free(&reducer);
@@ -390,12 +393,13 @@ static void test_hot_key(void **state)
         assert_int_equal(account.rows.records, all->store.parts[part].records);
         assert_true(account.passes <= 128);
     }
+    /* Values that do not fit it are sorted in the spill folder. */
+    char *folder = folder_new();
+    all->tmpdir = folder;
     all->table_bytes -= TQI_ENTRY_COST + sizeof(tqi_entry);
-    tq_status status = TQ_OK;
-    for (uint32_t part = 0; part < PARTITIONS && !status; part++)
-        status = reduce(all, part, &account, &error);
-    assert_int_equal(status, TQ_E_MEMORY);
-    assert_non_null(strstr(error.message, "the values of one key"));
+    assert_reduced(all, 0);
+    assert_true(all->passes <= 128);
+    folder_remove(folder);
     world_free(all);
 }
 
@@ -409,7 +413,7 @@ static void test_reused(void **state)
     uint64_t rows = 0;
 
     (void)state;
-    assert_int_equal(tqi_reducer_init(&reducer, &all->spec, 0, deliver, all), TQ_OK);
+    assert_int_equal(tqi_reducer_init(&reducer, &all->spec, 0, NULL, deliver, all), TQ_OK);
     for (uint32_t i = 0; i < 3 * PARTITIONS; i++) {
         all->part = i % PARTITIONS;
         assert_int_equal(tqi_reduce_partition(&reducer, &all->store, all->part, &account, &error), TQ_OK);
@@ -549,6 +553,139 @@ static void test_reducer_of_bytes(void **state)
     world_free(all);
 }
 
+/* ---- Values that do not fit the memory ---- */
+
+/* One key has nearly all records, and the table room for a hundredth of them: many runs, which are merged into fewer first. Whatever
+ * the values are, and whether or how they are reduced, the rows are those of a table that has room. */
+static int pull_sums(tq_keys *keys, tq_rows_out *out, void *user)
+{
+    tq_values *values;
+    tq_slice key;
+    int64_t value;
+    size_t n_keys = 0;
+
+    (void)user;
+    while (tq_keys_next(keys, &key, &values)) /* without looking at any value */
+        n_keys++;
+    tq_keys_rewind(keys);
+    for (; tq_keys_next(keys, &key, &values); n_keys--) {
+        int64_t sum = 0, last = INT64_MIN;
+        uint64_t n = 0;
+
+        while (n < 1000 && tq_values_next_i64(values, &value)) { /* not always to the end */
+            assert_true(value >= last);
+            last = value;
+            sum += value * (int64_t)++n;
+        }
+        tq_write_row_i64(out, key, sum);
+        tq_write_row_i64(out, key, (int64_t)tq_values_count(values));
+    }
+    assert_int_equal(n_keys, 0);
+    return 0;
+}
+
+static int pull_groups(tq_keys *keys, tq_rows_out *out, void *user)
+{
+    tq_groups groups;
+
+    (void)user;
+    while (tq_keys_next_groups(keys, &groups) == TQ_OK && groups.n > 0) {
+        const char *key = groups.keys;
+
+        for (size_t i = 0, at = 0; i < groups.n; key += groups.key_sizes[i++]) {
+            int64_t sum = 0;
+
+            for (uint64_t v = 0; v < groups.counts[i]; v++)
+                sum += ((const int64_t *)(const void *)groups.values)[at++] * (int64_t)(v + 1);
+            tq_write_row_i64(out, (tq_slice){key, groups.key_sizes[i]}, sum);
+        }
+    }
+    return 0;
+}
+
+static int count_bytes(tq_slice key, tq_values *values, tq_rows_out *out, void *user)
+{
+    uint64_t n = 0, sum = 0;
+    tq_slice value;
+
+    (void)user;
+    for (; tq_values_next(values, &value); n++)
+        sum = sum * 31 + tqi_hash(value.data, value.size); /* depends on their order */
+    assert_int_equal(n, tq_values_count(values));
+    tq_write_row_i64(out, key, (int64_t)(sum >> 1));
+    return tq_write_row_i64(out, key, (int64_t)n) != TQ_OK;
+}
+
+static uint64_t rows_of(world *all, uint64_t table_bytes, tqi_rows *rows)
+{
+    uint64_t passes = 0;
+
+    tqi_rows_init(rows, NULL);
+    all->table_bytes = table_bytes;
+    for (uint32_t part = 0; part < PARTITIONS; part++) {
+        tqi_reduce_account account;
+        tq_error error;
+
+        assert_int_equal(reduce(all, part, &account, &error), TQ_OK);
+        assert_int_equal(account.shuffled.records, all->store.parts[part].records);
+        assert_int_equal(account.reduced.records, account.shuffled.records);
+        assert_int_equal(account.reduced.check, account.shuffled.check);
+        for (size_t i = 0; i < all->rows.n; i++)
+            assert_int_equal(tqi_rows_append(rows, &all->spec.result_shape, tqi_entry_key(&all->rows.entries[i]),
+                                             (int64_t)all->rows.entries[i].value,
+                                             tqi_entry_value(&all->spec.result_shape, &all->rows.entries[i])),
+                             TQ_OK);
+        passes += account.passes;
+    }
+    return passes;
+}
+
+static void compare_spooled(world *all)
+{
+    tqi_rows whole, spooled;
+    char *folder = folder_new();
+
+    all->tmpdir = folder;
+    assert_int_equal(rows_of(all, 0, &whole), PARTITIONS);
+    rows_of(all, 1, &spooled);
+    if (all->spec.order != TQ_ORDER_NONE) {
+        tqi_rows_sort(&whole, TQ_ORDER_KEY, &all->spec.result_shape);
+        tqi_rows_sort(&spooled, TQ_ORDER_KEY, &all->spec.result_shape);
+    }
+    assert_int_equal(whole.n, spooled.n);
+    for (size_t i = 0; i < whole.n; i++)
+        assert_int_equal(tqi_rows_compare(TQ_ORDER_KEY, &all->spec.result_shape, &whole.entries[i], &spooled.entries[i]), 0);
+    tqi_rows_free(&whole);
+    tqi_rows_free(&spooled);
+    folder_remove(folder);
+    world_free(all);
+}
+
+static void test_spooled(void **state)
+{
+    static const int types[] = {TQ_I64, TQ_FIXED, TQ_BYTES};
+
+    (void)state;
+    n_hot = 1;
+    for (int way = 0; way < 12; way++) {
+        world *all = world_new(TQ_COMBINE_NONE, types[way % 3]);
+
+        all->spec.order = way < 6 ? TQ_ORDER_NONE : TQ_ORDER_KEY;
+        if (way / 3 % 2) {
+            all->spec.reduce = types[way % 3] == TQ_I64 ? count_and_smallest : count_bytes;
+            all->spec.result_shape = (tqi_value_shape){TQ_I64, 0};
+        }
+        compare_spooled(all);
+    }
+    for (int pull = 0; pull < 2; pull++) {
+        world *all = world_new(TQ_COMBINE_NONE, TQ_I64);
+
+        all->spec.reduce_keys = pull ? pull_groups : pull_sums;
+        compare_spooled(all);
+    }
+    n_hot = 20;
+}
+
 static int return_five(tq_slice key, tq_values *values, tq_rows_out *out, void *user)
 {
     (void)key;
@@ -628,6 +765,7 @@ static void test_no_memory(void **state)
 
     (void)state;
     assert_non_null(value);
+    all->tmpdir = "/nowhere";
     for (uint64_t more = 1; more < 2000000; more *= 3) {
         all->budget.limit = used + more;
         tq_status status = reduce(all, 0, &account, &error);
@@ -649,7 +787,12 @@ static void test_no_memory(void **state)
     free(value);
     assert_int_equal(tqi_store_take_run(&all->store, run, &error), TQ_OK);
     all->budget.limit = all->budget.used + 2000000;
-    check_fails(all, TQ_E_MEMORY, "the values of one key in partition 0 do not fit");
+    check_fails(all, TQ_E_TMPDIR, "cannot create a spill file");
+    char *folder = folder_new();
+    all->tmpdir = folder;
+    assert_int_equal(reduce(all, 0, &account, &error), TQ_OK);
+    assert_int_equal(account.rows.records, all->store.parts[0].records);
+    folder_remove(folder);
     all->budget.limit = 0;
     assert_int_equal(reduce(all, 0, &account, &error), TQ_OK);
     world_free(all);
@@ -723,7 +866,7 @@ int main(void)
         cmocka_unit_test(test_cancelled),        cmocka_unit_test(test_reducer_of_numbers),
         cmocka_unit_test(test_reducer_of_bytes), cmocka_unit_test(test_job_code_fails),
         cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_malformed_page),
-        cmocka_unit_test(test_empty_partition),
+        cmocka_unit_test(test_empty_partition),  cmocka_unit_test(test_spooled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

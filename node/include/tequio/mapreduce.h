@@ -242,7 +242,7 @@ typedef uint64_t (*tq_partition_fn)(tq_slice key, void *user);
 typedef struct tq_values tq_values;
 TQ_API uint64_t tq_values_count(const tq_values *values);
 TQ_API bool tq_values_next_i64(tq_values *values, int64_t *value); /* false when there is none left */
-TQ_API bool tq_values_next(tq_values *values, tq_slice *value);    /* valid during the call of the reducer */
+TQ_API bool tq_values_next(tq_values *values, tq_slice *value);    /* valid until the next call */
 TQ_API tq_slice tq_values_key(const tq_values *values); /* the whole key of the value that was given last; the same */
 
 /* The order in which a reducer gets the values of a key. */
