@@ -273,20 +273,38 @@ static void test_other_groups(const struct trial *trial, const char *const *inpu
     meet(trial);
 }
 
-/* As in the input, which is read twice; times: those of one time only, by time. */
+static int compare_arrivals(const void *left, const void *right)
+{
+    const struct reading *a = *(const struct reading *const *)left, *b = *(const struct reading *const *)right;
+
+    if (a->time != b->time)
+        return a->time < b->time ? -1 : 1;
+    return (a > b) - (a < b); /* by their places: a stable sort */
+}
+
+/* As in the input, which is read twice; by_time: those of one time together. */
 static char *expected_arrivals(int group, bool by_time, size_t *size)
 {
     char *text = malloc((size_t)LINES * 64);
+    const struct reading **ones = malloc(LINES * sizeof *ones);
+    size_t n = 0;
 
-    CHECK(text);
+    CHECK(text && ones);
+    for (int i = 0; i < LINES; i++)
+        if (arrived[i].group == group)
+            ones[n++] = &arrived[i];
+    if (by_time)
+        qsort(ones, n, sizeof *ones, compare_arrivals);
     *size = 0;
-    for (int time = 0; time < (by_time ? TIMES : 1); time++)
-        for (int i = 0; i < 2 * LINES; i++) {
-            const struct reading *one = &arrived[i % LINES];
-
-            if (one->group == group && (!by_time || one->time == time))
-                *size += (size_t)sprintf(text + *size, "%04d=%" PRId64 ",", one->time, one->number);
-        }
+    for (size_t begin = 0, end = n; begin < n; begin = end) {
+        if (by_time)
+            for (end = begin + 1; end < n && ones[end]->time == ones[begin]->time; end++)
+                ;
+        for (int reading = 0; reading < 2; reading++)
+            for (size_t i = begin; i < end; i++)
+                *size += (size_t)sprintf(text + *size, "%04d=%" PRId64 ",", ones[i]->time, ones[i]->number);
+    }
+    free(ones);
     return text;
 }
 
