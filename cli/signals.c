@@ -1,6 +1,7 @@
 #include "cli/signals.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <tequio/status.h>
@@ -12,10 +13,11 @@ static const double same_request_s = 0.2;
 static const struct itimerspec grace_term = {.it_value = {.tv_nsec = 700 * 1000 * 1000}};
 static const struct itimerspec grace_other = {.it_value = {.tv_sec = 3}};
 
+/* Atomic, not only sig_atomic_t: a signal comes to any thread, and the notifier asks as well as the main thread. */
 static struct {
-    volatile sig_atomic_t caught;
-    volatile sig_atomic_t exit_status; /* -1 until it is settled */
-    struct timespec first_at;          /* written by the first signal, before caught */
+    atomic_int caught;
+    atomic_int exit_status;   /* -1 until it is settled */
+    struct timespec first_at; /* written by the first signal, before caught */
     const char *last_words;
     timer_t timer;
     bool has_timer;

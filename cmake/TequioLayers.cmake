@@ -12,6 +12,11 @@ endfunction()
 # One layer: the C files of folder, with the public headers of the folders in ARGN, and of no other.
 function(tequio_layer target folder definitions)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.c")
+  tequio_layer_of(${target} "${sources}" ${folder} "${definitions}" ${ARGN})
+endfunction()
+
+# The same of some of its files.
+function(tequio_layer_of target sources folder definitions)
   add_library(${target} OBJECT ${sources})
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}")
   foreach(visible ${folder} ${ARGN})
@@ -30,11 +35,23 @@ function(tequio_link_compression target scope)
   endforeach()
 endfunction()
 
-# tequio_layers(SUFFIX DEFINITIONS): all three, as tequio_common<SUFFIX> and so on.
-function(tequio_layers suffix definitions)
-  tequio_layer(tequio_common${suffix} common "${definitions}")
-  tequio_layer(tequio_node${suffix} node "${definitions}" common)
-  tequio_link_compression(tequio_node${suffix} PRIVATE)
-  tequio_layer(tequio_mpi${suffix} mpi "${definitions}" node common)
-  target_link_libraries(tequio_mpi${suffix} PRIVATE MPI::MPI_C)
+# tequio_layer_changed(TARGET LAYER PATTERN DEFINITIONS OBJECTS VISIBLE...): a layer with other definitions. Only its files in
+# which PATTERN stands are compiled again, as TARGET; the variable OBJECTS is set to the objects of all.
+function(tequio_layer_changed target folder pattern definitions objects)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.c")
+  set(changed "")
+  set(names "")
+  foreach(source ${sources})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+    file(STRINGS ${source} found REGEX "${pattern}")
+    if(found)
+      get_filename_component(name ${source} NAME_WE)
+      list(APPEND changed ${source})
+      list(APPEND names ${name})
+    endif()
+  endforeach()
+  string(REPLACE ";" "|" names "${names}")
+  tequio_layer_of(${target} "${changed}" ${folder} "${definitions}" ${ARGN})
+  set(${objects} $<TARGET_OBJECTS:${target}>
+                 "$<FILTER:$<TARGET_OBJECTS:tequio_${folder}>,EXCLUDE,/(${names})\\.c\\.>" PARENT_SCOPE)
 endfunction()

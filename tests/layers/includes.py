@@ -6,6 +6,9 @@
 A layer may include its own files and those of the layers below it. The command (jobs/, cli/) and the examples use the
 public headers, <tequio/...>, and their own files. mpi.h is for mpi/ alone, and of the public headers only tequio/mpi.h
 includes it.
+
+And on a header that depends on what test builds of the library change: only the C files in which that stands are compiled
+again for them (tequio_layer_changed of CMake).
 """
 
 import os
@@ -21,6 +24,8 @@ BELOW = {
     "examples": set(),
 }
 USES_PUBLIC_API = {"jobs", "cli", "examples"}
+CHANGED = re.compile(r"\b(TQ_FAULTS|TQI_CHILDREN|TQI_PACKET)\b|common/fault\.h")
+MAY_NAME_CHANGED = {"common/fault.h", "mpi/comm.h", "mpi/job.h"}  # where these have their defaults
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 
 
@@ -72,6 +77,9 @@ def main():
         for path in sources(top, layer):
             with open(path, encoding="utf-8") as file:
                 for number, line in enumerate(file, 1):
+                    if path.endswith(".h") and os.path.relpath(path, top) not in MAY_NAME_CHANGED and CHANGED.search(line):
+                        wrong += 1
+                        print(f"{os.path.relpath(path, top)}:{number}: a header may not depend on what test builds change")
                     match = INCLUDE.match(line)
                     why = match and complaint(layer, path, match.group(2), owner, top)
                     checked += bool(match)

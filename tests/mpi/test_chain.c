@@ -74,7 +74,13 @@ static void check_phases(const tq_future *future, const word_rows *words)
     CHECK(progress.phases[TQ_PHASE_MAP].done == words->n && progress.phases[TQ_PHASE_MAP].not_done == 0);
 }
 
-/* Rows of any order, kept or gathered, mapped twice: both jobs see all of them. */
+static uint64_t last_byte(tq_slice key, void *user)
+{
+    (void)user;
+    return (unsigned char)key.data[key.size - 1];
+}
+
+/* Rows of any order, kept or gathered, mapped several times: all jobs see all of them, also one that has a partition. */
 static void test_sizes(const struct trial *trial, const char *const *input, const word_rows *words, tq_order order,
                        tq_output_kind output)
 {
@@ -88,20 +94,21 @@ static void test_sizes(const struct trial *trial, const char *const *input, cons
     }
     first.order = order;
     first.output = output;
-    tq_future *rows = tq_submit(trial->cluster, &first), *seconds[2];
-    for (int i = 0; i < 2; i++) {
+    tq_future *rows = tq_submit(trial->cluster, &first), *seconds[3];
+    for (int i = 0; i < 3; i++) {
         next = after(rows, sum_sizes);
         next.counters = &counter, next.n_counters = 1;
-        next.dense = i ? 8 : 0;
+        next.dense = i == 1 ? 8 : 0;
+        next.partition = i == 2 ? last_byte : NULL;
         next.output = TQ_OUTPUT_GATHER;
         seconds[i] = tq_submit(trial->cluster, &next);
     }
     tq_future_release(rows);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         CHECK_STATUS(await(seconds[i]), TQ_OK);
         CHECK_STATUS(tq_job_counter(seconds[i], 0, &seen), TQ_OK);
         CHECK(seen == (int64_t)words->n);
-        CHECK(i == 0 || memcmp(tq_job_dense(seconds[i], NULL), dense, sizeof dense) == 0);
+        CHECK(i != 1 || memcmp(tq_job_dense(seconds[i], NULL), dense, sizeof dense) == 0);
         word_rows got = kept_rows(seconds[i]);
         for (size_t r = 0; r < got.n; r++)
             CHECK(got.rows[r].value == sums[strtoul(got.rows[r].data, NULL, 10)]);

@@ -1,6 +1,7 @@
 /* Composite keys: one call of the reducer for each group, with the values in the order of whole keys, whatever the ranks,
  * threads and memory; combiners of whole keys; with a partition function; large groups; functions that say anything. */
 #include "words.h"
+#include <pthread.h>
 #include <stdatomic.h>
 
 enum { LINES = 20000, GROUPS = 60, TIMES = 500 };
@@ -273,20 +274,38 @@ static void test_other_groups(const struct trial *trial, const char *const *inpu
     meet(trial);
 }
 
-/* As in the input, which is read twice; times: those of one time only, by time. */
-static char *expected_arrivals(int group, bool by_time, size_t *size)
+static int compare_arrivals(const void *left, const void *right)
+{
+    const struct reading *a = *(const struct reading *const *)left, *b = *(const struct reading *const *)right;
+
+    if (a->time != b->time)
+        return a->time < b->time ? -1 : 1;
+    return (a > b) - (a < b); /* by their places: a stable sort */
+}
+
+/* As in the input, which is read so many times; by_time: those of one time together. */
+static char *expected_arrivals(int group, bool by_time, int times, size_t *size)
 {
     char *text = malloc((size_t)LINES * 64);
+    const struct reading **ones = malloc(LINES * sizeof *ones);
+    size_t n = 0;
 
-    CHECK(text);
+    CHECK(text && ones);
+    for (int i = 0; i < LINES; i++)
+        if (arrived[i].group == group)
+            ones[n++] = &arrived[i];
+    if (by_time)
+        qsort(ones, n, sizeof *ones, compare_arrivals);
     *size = 0;
-    for (int time = 0; time < (by_time ? TIMES : 1); time++)
-        for (int i = 0; i < 2 * LINES; i++) {
-            const struct reading *one = &arrived[i % LINES];
-
-            if (one->group == group && (!by_time || one->time == time))
-                *size += (size_t)sprintf(text + *size, "%04d=%" PRId64 ",", one->time, one->number);
-        }
+    for (size_t begin = 0, end = n; begin < n; begin = end) {
+        if (by_time)
+            for (end = begin + 1; end < n && ones[end]->time == ones[begin]->time; end++)
+                ;
+        for (int time = 0; time < times; time++)
+            for (size_t i = begin; i < end; i++)
+                *size += (size_t)sprintf(text + *size, "%04d=%" PRId64 ",", ones[i]->time, ones[i]->number);
+    }
+    free(ones);
     return text;
 }
 
@@ -322,7 +341,7 @@ static int join(tq_slice key, tq_values *values, tq_rows_out *out, void *user)
     return (int)status;
 }
 
-static void check_arrivals(const tq_future *future, bool by_time)
+static void check_arrivals(const tq_future *future, bool by_time, int times)
 {
     tq_row row;
 
@@ -330,7 +349,7 @@ static void check_arrivals(const tq_future *future, bool by_time)
         size_t size;
 
         CHECK_STATUS(tq_job_row(future, i, &row), TQ_OK);
-        char *expected = expected_arrivals(group_number(row.key), by_time, &size);
+        char *expected = expected_arrivals(group_number(row.key), by_time, times, &size);
         check_text(row.value.data, row.value.size, expected, size, "arrivals");
         free(expected);
     }
@@ -359,10 +378,98 @@ static void test_arrival(const struct trial *trial, const char *const *input)
             }
             tq_future *future = run_well(trial, &job);
             CHECK(tq_job_rows(future) == (trial->rank == 0 ? GROUPS : 0));
-            check_arrivals(future, grouped);
+            check_arrivals(future, grouped, 2);
             tq_future_release(future);
         }
     }
+}
+
+/* The text is written by a thread of rank 0, which reads it for all. */
+struct pipe {
+    const char *path, *text;
+    size_t size;
+};
+
+static void *fill_pipe(void *user)
+{
+    const struct pipe *to = user;
+
+    write_file(to->path, to->text, to->size);
+    return NULL;
+}
+
+static void test_arrival_of_pipe(const struct trial *trial, const char *text, size_t size)
+{
+    char path[PATH_SIZE];
+    struct pipe to = {path_of(trial, path, "in/pipe"), text, size};
+    const char *const input = path;
+    tq_job job = job_of(&input);
+    pthread_t writer;
+
+    if (trial->rank == 0)
+        CHECK(mkfifo(path, 0600) == 0 && pthread_create(&writer, NULL, fill_pipe, &to) == 0);
+    job.values_order = TQ_VALUES_ARRIVAL;
+    job.split_bytes = 5000;
+    tq_future *future = run_well(trial, &job);
+    CHECK(tq_job_rows(future) == (trial->rank == 0 ? GROUPS : 0));
+    check_arrivals(future, true, 1);
+    tq_future_release(future);
+    if (trial->rank == 0)
+        CHECK(pthread_join(writer, NULL) == 0);
+}
+
+/* The rows of an earlier job, whose keys are GROUP-TIME. */
+static int map_row(const tq_row *row, tq_emitter *emitter, void *user)
+{
+    size_t group = before_dash(row->key, user);
+    char value[64];
+    int size = sprintf(value, "%.*s=%" PRId64, (int)(row->key.size - group) - 1, row->key.data + group + 1, row->i64);
+
+    return (int)tq_emit(emitter, (tq_slice){row->key.data, group}, (tq_slice){value, (size_t)size});
+}
+
+static int largest_first(const void *left, const void *right)
+{
+    const struct reading *a = left, *b = right;
+
+    return a->number != b->number ? (a->number < b->number ? 1 : -1) : compare_readings(a, b);
+}
+
+/* Values arrive in the order of the rows: by number, the largest first, and of one number by time. */
+static void test_arrival_of_rows(const struct trial *trial, const char *const *input, bool partitioned)
+{
+    tq_job first = job_of(input), job = job_of(NULL);
+
+    first.group = NULL;
+    first.reduce = NULL;
+    first.order = TQ_ORDER_VALUE_DESC;
+    first.output = TQ_OUTPUT_KEEP;
+    job.n_inputs = 0;
+    job.records = ((tq_job)TQ_JOB_INIT).records;
+    job.map = NULL;
+    job.map_row = map_row;
+    job.value_type = TQ_BYTES;
+    job.group = NULL;
+    job.partition = partitioned ? first_digit : NULL;
+    job.reduce = join;
+    job.values_order = TQ_VALUES_ARRIVAL;
+    tq_future *rows = tq_submit(trial->cluster, &first);
+    job.rows = rows;
+    tq_future *future = run_well(trial, &job);
+    tq_future_release(rows);
+    CHECK(tq_job_rows(future) == (trial->rank == 0 ? GROUPS : 0));
+    qsort(readings, LINES, sizeof *readings, largest_first);
+    for (uint64_t i = 0; i < tq_job_rows(future); i++) {
+        tq_row row;
+        size_t size;
+
+        CHECK_STATUS(tq_job_row(future, i, &row), TQ_OK);
+        char *expected = expected_of(group_number(row.key), false, &size);
+        check_text(row.value.data, row.value.size, expected, size, "rows of an earlier job");
+        free(expected);
+    }
+    qsort(readings, LINES, sizeof *readings, compare_readings);
+    tq_future_release(future);
 }
 
 static void test_refused(const struct trial *trial, const char *const *input)
@@ -394,6 +501,9 @@ int main(int argc, char **argv)
     test_groups(&trial, &input);
     test_bytes(&trial, &input);
     test_arrival(&trial, &input);
+    test_arrival_of_pipe(&trial, text, size);
+    test_arrival_of_rows(&trial, &input, false);
+    test_arrival_of_rows(&trial, &input, true);
     test_other_groups(&trial, &input);
     test_refused(&trial, &input);
     free(text);

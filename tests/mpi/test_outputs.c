@@ -164,6 +164,79 @@ static void test_stable(const struct trial *trial, const char *const *input, con
         remove_files(trial, n);
 }
 
+static int longest_first(const tq_row *a, const tq_row *b, void *user)
+{
+    (void)user;
+    return (a->key.size < b->key.size) - (a->key.size > b->key.size);
+}
+
+static int by_size_desc(const void *a, const void *b)
+{
+    const word_row *one = a, *other = b;
+    int order = (one->size < other->size) - (one->size > other->size);
+
+    return order ? order : compare_keys(one, other);
+}
+
+/* Each output has the lines of what the job writes into a single one, whose order is that of the rows. */
+static void test_parts(const struct trial *trial, tq_job job, const word_rows *rows)
+{
+    enum { PARTS = 5 };
+    size_t n = 1, sizes[PARTS] = {0}, size;
+    char *parts[PARTS];
+
+    job.user = &n;
+    job.n_outputs = n;
+    tq_future_release(run_well(trial, &job));
+    if (trial->rank == 0) {
+        char *whole = read_file(paths[0], &size), *line = whole;
+
+        for (int k = 0; k < PARTS; k++)
+            CHECK(parts[k] = malloc(size + 1));
+        for (size_t i = 0; i < rows->n; i++) {
+            char *end = strchr(line, '\n');
+            size_t k = choice(rows->rows[i].data, rows->rows[i].size, PARTS);
+
+            CHECK(end);
+            memcpy(parts[k] + sizes[k], line, (size_t)(end + 1 - line));
+            sizes[k] += (size_t)(end + 1 - line);
+            line = end + 1;
+        }
+        CHECK(line == whole + size);
+        free(whole);
+    }
+    job.n_outputs = n = PARTS;
+    tq_future_release(run_well(trial, &job));
+    for (int k = 0; k < PARTS && trial->rank == 0; k++) {
+        char *got = read_file(paths[k], &size);
+
+        check_text(got, size, parts[k], sizes[k], paths[k]);
+        free(got);
+        free(parts[k]);
+    }
+    if (trial->rank == 0)
+        remove_files(trial, PARTS);
+}
+
+/* An order of the job's own, statistics, JSON. */
+static void test_formats(const struct trial *trial, const char *const *input, const word_rows *words)
+{
+    size_t n = 1;
+    word_rows longest = sorted_rows(words, by_size_desc);
+
+    for (int i = 1; i < 8; i++) {
+        bool is_own = i & 1;
+        tq_job job = job_of(input, &n);
+
+        job.compare = is_own ? longest_first : NULL;
+        job.order = is_own ? TQ_ORDER_USER : TQ_ORDER_KEY;
+        job.combine = i & 2 ? TQ_STATS : TQ_SUM;
+        job.format = i & 4 ? TQ_JSON : TQ_TEXT;
+        test_parts(trial, job, is_own ? &longest : words);
+    }
+    free(longest.rows);
+}
+
 static int compare_lines(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -280,6 +353,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         test_ways(&trial, &input, &words, counts[i]);
     test_stable(&trial, &input, &words);
+    test_formats(&trial, &input, &words);
     test_none(&trial, &input);
     test_failing(&trial, &input);
     free(words.rows);

@@ -112,6 +112,12 @@ static tq_job job_of(const struct trial *trial, inputs *in)
     return job;
 }
 
+static void put_sum(const expected *one, char text[TQ_SUMMARY_TEXT])
+{
+    snprintf(text, TQ_SUMMARY_TEXT, one->sum % 10 ? "%s%" PRId64 ".5" : "%s%" PRId64, one->sum < 0 ? "-" : "",
+             (one->sum < 0 ? -one->sum : one->sum) / 10);
+}
+
 static void check_summary(const expected *one, tq_slice value)
 {
     char text[TQ_SUMMARY_TEXT], sum[TQ_SUMMARY_TEXT];
@@ -125,8 +131,7 @@ static void check_summary(const expected *one, tq_slice value)
     CHECK((int64_t)summary.sum[0] * unit == one->sum && (int64_t)summary.min[0] * unit == one->min);
     CHECK((int64_t)summary.max[0] * unit == one->max && (int64_t)summary.squares[0] * unit * unit == one->squares);
     tq_summary_text(&summary, TQ_STAT_SUM, text);
-    snprintf(sum, sizeof sum, one->sum % 10 ? "%s%" PRId64 ".5" : "%s%" PRId64, one->sum < 0 ? "-" : "",
-             (one->sum < 0 ? -one->sum : one->sum) / 10);
+    put_sum(one, sum);
     CHECK_THAT(strcmp(text, sum) == 0, "%s, not %s", text, sum);
 }
 
@@ -147,6 +152,13 @@ static void check_bad(const struct trial *trial, const tq_future *future)
     CHECK(stats->written.check == stats->emitted.check);
 }
 
+static uint64_t last_digit(tq_slice key, void *user)
+{
+    (void)user;
+    CHECK(key.size > 0);
+    return (uint64_t)(key.data[key.size - 1] - '0');
+}
+
 static void test_kept(const struct trial *trial)
 {
     static const uint64_t splits[] = {0, 1, 50, 3000};
@@ -158,6 +170,7 @@ static void test_kept(const struct trial *trial)
 
         job.split_bytes = splits[i];
         job.round_bytes = i % 2 ? 100 : 0;
+        job.partition = i % 2 ? last_digit : NULL;
         tq_future *future = run_well(trial, &job);
         CHECK(tq_job_rows(future) == (trial->rank == 0 ? KEYS : 0));
         for (uint64_t r = 0; r < tq_job_rows(future); r++) {
@@ -218,6 +231,59 @@ static void test_reducer(const struct trial *trial)
         snprintf(text, sizeof text, "%.*s", (int)row.value.size, row.value.data);
         double mean = (double)keys[r].sum / 10 / (double)keys[r].count, difference = strtod(text, NULL) - mean;
         CHECK_THAT(difference < 1e-9 && difference > -1e-9, "%s, not %.15g", text, mean);
+    }
+    tq_future_release(future);
+}
+
+/* ---- Groups: a summary for each whole key ---- */
+
+static size_t before_last(tq_slice key, void *user)
+{
+    (void)user;
+    return key.size - 1;
+}
+
+/* The last digit of each whole key, and its sum. */
+static int write_sums(tq_slice group, tq_values *values, tq_rows_out *out, void *user)
+{
+    char text[10 * (TQ_SUMMARY_TEXT + 3)], *at = text, sum[TQ_SUMMARY_TEXT];
+    tq_summary summary;
+    tq_slice value;
+
+    (void)user;
+    if (tq_values_count(values) > 10)
+        return tq_reduce_fail(out, "%" PRIu64 " summaries", tq_values_count(values));
+    while (tq_values_next(values, &value)) {
+        CHECK(value.size == sizeof summary);
+        memcpy(&summary, value.data, sizeof summary);
+        tq_summary_text(&summary, TQ_STAT_SUM, sum);
+        at += sprintf(at, "%c:%s ", tq_values_key(values).data[group.size], sum);
+    }
+    return tq_write_row(out, group, (tq_slice){text, (size_t)(at - text)}) != TQ_OK;
+}
+
+static void test_group(const struct trial *trial, bool partitioned)
+{
+    inputs in;
+    tq_job job = job_of(trial, &in);
+    tq_row row;
+
+    job.group = before_last;
+    job.partition = partitioned ? last_digit : NULL;
+    job.reduce = write_sums;
+    job.result_type = TQ_BYTES;
+    job.split_bytes = 200;
+    tq_future *future = run_well(trial, &job);
+    CHECK(tq_job_rows(future) == (trial->rank == 0 ? (KEYS + 9) / 10 : 0));
+    for (uint64_t r = 0; r < tq_job_rows(future); r++) {
+        char text[10 * (TQ_SUMMARY_TEXT + 3)], *at = text, sum[TQ_SUMMARY_TEXT];
+
+        for (int k = (int)r * 10; k < (int)r * 10 + 10 && k < KEYS; k++) {
+            put_sum(&keys[k], sum);
+            at += sprintf(at, "%d:%s ", k % 10, sum);
+        }
+        CHECK_STATUS(tq_job_row(future, r, &row), TQ_OK);
+        check_text(row.value.data, row.value.size, text, (size_t)(at - text), "sums of a group");
     }
     tq_future_release(future);
 }
@@ -455,6 +521,8 @@ int main(int argc, char **argv)
     test_kept(&trial);
     test_too_many_bad(&trial);
     test_reducer(&trial);
+    test_group(&trial, false);
+    test_group(&trial, true);
     if (trial.threads) /* without, the job runs before the pipe could end */
         test_same_bytes(&trial);
     test_fed(&trial);
