@@ -7,7 +7,8 @@
 /* Workers wake the engine when they are about to run out of tasks, so its rest is about messages and about what they have
  * handed on. With one rank there are no messages. Where nobody rings behind a message: with a task under way here nobody
  * waits for this rank, but to join a round or to stop. */
-enum { LONGEST_REST_ALONE_US = 20000, LONGEST_REST_WORKING_US = 50000, LONGEST_REST_AWAITED_US = 4000, ROUND_HURRY = 4 };
+enum { FIRST_REST_ALONE_US = 1000, LONGEST_REST_ALONE_US = 20000 };
+enum { LONGEST_REST_WORKING_US = 50000, LONGEST_REST_AWAITED_US = 4000, ROUND_HURRY = 4 };
 
 /* Runs wait until the engine looks around, or until there are enough of them: a part of their share, or of a round. */
 enum { RUNS_PER_WAKE = 4 };
@@ -207,6 +208,12 @@ static bool is_moving_much(const tqi_job *job)
            job->writing.receiving != MPI_REQUEST_NULL;
 }
 
+/* A rank alone has nothing to look for that does not wake it. */
+static unsigned first_rest_us(const tqi_job *job)
+{
+    return job->comm->size == 1 ? FIRST_REST_ALONE_US : tqi_comm_first_rest_us(job->comm);
+}
+
 static unsigned longest_rest_us(const tqi_job *job)
 {
     const tqi_comm *comm = job->comm;
@@ -237,7 +244,7 @@ void tqi_job_rest(tqi_job *job, unsigned *rest_us)
 {
     unsigned longest = longest_rest_us(job);
 
-    *rest_us = *rest_us ? longer_rest_us(job, *rest_us) : tqi_comm_first_rest_us(job->comm);
+    *rest_us = *rest_us ? longer_rest_us(job, *rest_us) : first_rest_us(job);
     if (*rest_us > longest)
         *rest_us = longest;
     if (tqi_bells_sleep(job->bells, *rest_us))
