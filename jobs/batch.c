@@ -170,9 +170,9 @@ int batch_fields_of(const tq_record *record, tq_emitter *emitter, bool ignore_ca
     return status || send(&out);
 }
 
-static tq_status add_member(void *to, uint64_t offset, const tq_slice *members)
+static tq_status add_member(void *to, tq_slice line, const tq_slice *members)
 {
-    (void)offset;
+    (void)line;
     return add_alone(to, members[0]);
 }
 

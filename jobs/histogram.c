@@ -130,17 +130,18 @@ static bool parse_member(tq_slice text, wide *number)
 
 typedef struct objects {
     const histogram *h;
-    const char *file;
+    const tq_record *chunk;
     tq_emitter *emitter;
 } objects;
 
-static tq_status count_member(void *to, uint64_t offset, const tq_slice *member)
+static tq_status count_member(void *to, tq_slice line, const tq_slice *member)
 {
     const objects *o = to;
     wide value;
 
     if (!parse_member(*member, &value))
-        return tq_emit_bad(o->emitter, o->file, offset, "member '%s' has too many digits: '%.*s'", o->h->member,
+        return tq_emit_bad(o->emitter, o->chunk->file, o->chunk->offset + (uint64_t)(line.data - o->chunk->data),
+                           "member '%s' has too many digits: '%.*s'", o->h->member,
                            member->size < 40 ? (int)member->size : 40, member->data);
     tq_emitter_dense(o->emitter)[place_of(o->h, value)]++;
     return TQ_OK;
@@ -149,7 +150,7 @@ static tq_status count_member(void *to, uint64_t offset, const tq_slice *member)
 static int map_objects(const tq_record *chunk, tq_emitter *emitter, void *user)
 {
     const histogram *h = user;
-    objects o = {h, chunk->file, emitter};
+    objects o = {h, chunk, emitter};
 
     return (int)members_of(chunk, emitter, &(members_wanted){h->member, true}, 1, count_member, &o);
 }

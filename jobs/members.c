@@ -179,7 +179,7 @@ static tq_status take_line(reader *r, const tq_record *chunk, tq_emitter *emitte
         return tq_emit_bad(emitter, chunk->file, offset, "member '%s' %s", r->wanted[wrong].name, why);
     for (size_t i = 0; i < r->n; i++)
         members[i] = (tq_slice){r->bytes.data + r->found[i].begin, r->found[i].size};
-    return take(to, offset, members);
+    return take(to, line, members);
 }
 
 tq_status members_of(const tq_record *chunk, tq_emitter *emitter, const members_wanted *wanted, size_t n,

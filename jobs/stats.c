@@ -210,9 +210,10 @@ static int map(const tq_record *chunk, tq_emitter *emitter, void *user)
 
 /* ---- Objects ---- */
 
-static tq_status map_members(void *to, uint64_t offset, const tq_slice *members)
+static tq_status map_members(void *to, tq_slice line, const tq_slice *members)
 {
     const mapping *m = to;
+    uint64_t offset = columns_offset(m->chunk, line.data);
     int64_t value;
     unsigned decimals;
     tq_number what = tq_read_number(members[VALUE], &value, &decimals);

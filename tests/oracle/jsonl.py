@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares `tequio stats`, `top` and `distinct` with --jsonl with Python, on objects meant to be hard.
+"""Compares `tequio stats`, `top`, `distinct` and `join` with --jsonl with Python, on objects meant to be hard.
 
     jsonl.py --tequio PATH [--seed N] [--seconds S] [--case K] [--verbose] [--keep]
 
@@ -61,6 +61,10 @@ def summarize(files, names, job):
                 found = read_object(line)
                 if found is not None:
                     key, number = key_of(found["key"]), None
+                    if job == "join":
+                        number = line[:-1] if line.endswith(b"\r") else line
+                        if not key:
+                            raise ValueError
                     if job == "stats":
                         number = read_number(found["v"]) if isinstance(found["v"], bytes) else None
                         if number is None or not key:
@@ -109,7 +113,7 @@ def make_input(rng, size):
     keys += rng.choice([[], [b"1", b"1.0", b"-0", b"true", b"false", b"null", b"1e2"]])
     kind, junk = rng.choice(["tenths", "whole", "mixed"]), rng.choice([0, 0, 0.01, 0.2])
     files = []
-    for _ in range(rng.choice([1, 1, 1, 3])):
+    for _ in range(rng.choice([1, 1, 2, 3])):
         lines, total = [], 0
         while total < size:
             draw = rng.random()
@@ -148,10 +152,52 @@ def check_counts(run, job, result, values, bad):
         raise Failure(first_difference(wanted, got) if isinstance(got, list) else f"other keys: {got[:200]!r}")
 
 
+def check_join(run, result, sides, bad):
+    code, stdout, stderr = result
+    if len(bad) > (run["skip"] or 0):
+        if code != 3:
+            raise Failure(f"{len(bad)} bad lines, but exit code {code}: {stderr[:300]!r}")
+        return
+    if code != 0:
+        raise Failure(f"exit code {code}: {stderr.decode('utf-8', 'replace')}")
+    stats.check_bad(run, stderr, bad)
+    left, right = sides
+    wanted = [(key, b',"left":' + line + b',"right":' + other + b"}") for key, lines in sorted(left.items()) for line in lines
+              for other in right.get(key, [b"null"] * run["left"])]
+    got = stdout.split(b"\n")[:-1]
+    if len(got) != len(wanted):
+        raise Failure(f"{len(got)} rows, not {len(wanted)}")
+    for line, (key, end) in zip(got, wanted):
+        if not line.endswith(end) or json.loads(line[: -len(end)] + b"}") != {"key": key.decode()}:
+            raise Failure(f"not {key!r} and {end[:200]!r}: {line[:300]!r}")
+
+
+def run_join(arguments, rng, files, names):
+    """A run of join, its command, and how to check it."""
+    sides, bad = zip(*(summarize([data], [name], "join") for data, name in zip(files, sorted(names))))
+    run = draw_run(rng, sum(map(len, files)), len(files), arguments.ranks, len(sum(bad, [])))
+    run.update(way="files", left=rng.random() < 0.4)
+    run["options"] = [option for option in run["options"] if option not in ("--sort", "none")]
+    run["options"] += ["--left"] * run["left"] + rng.choice([[], ["--method", "partition"]])
+    line = [arguments.tequio, "join", "--progress", "none", "--jsonl", "--key=key", *run["options"], *sorted(names)]
+    return run, line, lambda result: check_join(run, result, sides, sum(bad, []))
+
+
 def command(tequio, job, run, names):
     inputs = {"files": names, "folder": ["-r", "in"], "stdin": [], "pipe": ["-"]}[run["way"]]
     wanted = ["--key=key"] + ["--value=v"] * (job == "stats") + ["--top=1000000"] * (job == "top")
     return [tequio, job, "--progress", "none", "--jsonl", *wanted, *run["options"], *inputs]
+
+
+def run_job(arguments, rng, files, names, job):
+    values, bad = summarize(files, sorted(names), job)
+    run = draw_run(rng, sum(map(len, files)), len(files), arguments.ranks, len(bad))
+    run.pop("unsorted", None)
+    run["options"] = [option for option in run["options"] if option not in ("--sort", "none")]
+    line = command(arguments.tequio, job, run, names)
+    if job == "stats":
+        return run, line, lambda result: stats.check(run, *result, values, bad)
+    return run, line, lambda result: check_counts(run, job, result, values, bad)
 
 
 def run_case(arguments, seed, case):
@@ -164,18 +210,11 @@ def run_case(arguments, seed, case):
             compress_some(folder, rng)
         for _ in range(arguments.runs):
             job = rng.choice(["stats", "stats", "top", "distinct"])
-            values, bad = summarize(files, sorted(names), job)
-            run = draw_run(rng, sum(map(len, files)), len(files), arguments.ranks, len(bad))
-            run.pop("unsorted", None)
-            run["options"] = [option for option in run["options"] if option not in ("--sort", "none")]
-            line = command(arguments.tequio, job, run, names)
+            run, line, check = run_join(arguments, rng, files, names) if len(files) == 2 else \
+                run_job(arguments, rng, files, names, job)
             start = time.monotonic()
             try:
-                result = execute(line, run, names, folder, 120)
-                if job == "stats":
-                    stats.check(run, *result, values, bad)
-                else:
-                    check_counts(run, job, result, values, bad)
+                check(execute(line, run, names, folder, 120))
                 if arguments.verbose:
                     print(f"{time.monotonic() - start:6.2f} s  {shlex.join(line)[:300]}", flush=True)
             except Failure as failure:
