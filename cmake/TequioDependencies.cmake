@@ -21,6 +21,9 @@ if(PKG_CONFIG_FOUND)
   # Regular expressions for the job grep. 10.34 is the first that searches what may not be valid UTF-8.
   pkg_check_modules(PCRE2 QUIET IMPORTED_TARGET libpcre2-8>=10.34)
   tequio_need(PCRE2_FOUND "PCRE2 10.34" "libpcre2-dev")
+  # Members of JSON Lines: it hands on numbers as they are written.
+  pkg_check_modules(YAJL QUIET IMPORTED_TARGET yajl)
+  tequio_need(YAJL_FOUND "yajl" "libyajl-dev")
 endif()
 
 # Word boundaries and case folding for the built-in jobs.

@@ -1,4 +1,5 @@
 #include "jobs/batch.h"
+#include "jobs/members.h"
 #include "jobs/words.h"
 #include <stdlib.h>
 #include <string.h>
@@ -120,15 +121,21 @@ int batch_lines_of(const tq_record *record, tq_emitter *emitter, bool ignore_cas
     return status || send(&out);
 }
 
+/* A key that does not stay where it is. */
+static tq_status add_alone(batch *out, tq_slice key)
+{
+    tq_status status = add(out, key);
+
+    return status ? status : send(out);
+}
+
 /* A field with quotation marks inside is taken by itself. */
 static tq_status add_quoted(batch *out, tq_slice field)
 {
     char room[COLUMNS_ROOM], *owned;
     tq_slice key = columns_unquote(field, out->emitter, room, &owned);
-    tq_status status = key.data ? add(out, key) : TQ_E_USER;
+    tq_status status = key.data ? add_alone(out, key) : TQ_E_USER;
 
-    if (!status)
-        status = send(out);
     free(owned);
     return status;
 }
@@ -161,4 +168,19 @@ int batch_fields_of(const tq_record *record, tq_emitter *emitter, bool ignore_ca
             status = fields[i].size == TQ_NO_FIELD ? columns_irregular(record, emitter, &columns, what, fields[i].data)
                                                    : add_field(&out, fields[i], text->csv);
     return status || send(&out);
+}
+
+static tq_status add_member(void *to, tq_slice line, const tq_slice *members)
+{
+    (void)line;
+    return add_alone(to, members[0]);
+}
+
+int batch_members_of(const tq_record *record, tq_emitter *emitter, bool ignore_case, const char *name, batch_take_fn take,
+                     void *to)
+{
+    batch out;
+
+    begin(&out, emitter, ignore_case, take, to);
+    return (int)members_of(record, emitter, &(members_wanted){.name = name}, 1, add_member, &out);
 }

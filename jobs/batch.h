@@ -44,4 +44,8 @@ int batch_lines_of(const tq_record *record, tq_emitter *emitter, bool ignore_cas
 int batch_fields_of(const tq_record *record, tq_emitter *emitter, bool ignore_case, const columns_settings *text,
                     const char *column, batch_take_fn take, void *to);
 
+/* The same with one member of the objects of JSON Lines: jobs/members.h. */
+int batch_members_of(const tq_record *record, tq_emitter *emitter, bool ignore_case, const char *name, batch_take_fn take,
+                     void *to);
+
 #endif

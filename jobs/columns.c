@@ -20,6 +20,8 @@ const char *columns_wrong(const columns_settings *settings)
 {
     const char *delimiter = settings->delimiter;
 
+    if (settings->jsonl && (delimiter || settings->header || settings->csv))
+        return "--jsonl does not go together with --delimiter, --header and --csv";
     if (delimiter && delimiter[1] != '\0' && strcmp(delimiter, "\\t") != 0)
         return "--delimiter takes one byte, or \\t for a tab";
     if (delimiter && (*delimiter == '\n' || *delimiter == '\r' || (settings->csv && *delimiter == '"')))
@@ -38,7 +40,7 @@ static uint32_t number_of(const char *column)
 
 bool columns_known(const columns_settings *settings, const char *name)
 {
-    return settings->header || number_of(name) != 0;
+    return settings->header || settings->jsonl || number_of(name) != 0;
 }
 
 /* ---- Headers ---- */

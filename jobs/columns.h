@@ -11,6 +11,7 @@
 typedef struct columns_settings {
     const char *delimiter; /* NULL: a comma with csv, a semicolon without */
     bool header, csv;
+    bool jsonl; /* lines are objects, and columns their members: jobs/members.h */
     int64_t skip_bad; /* for tq_job.skip_bad */
 } columns_settings;
 
@@ -31,12 +32,19 @@ typedef struct columns_settings {
      .help = "fields may be quoted, as in RFC 4180"},                                                                  \
     JOBS_SKIP_BAD((at) + offsetof(columns_settings, skip_bad))
 
+/* One more, for a job that can do that. */
+#define COLUMNS_JSONL_ROW(at)                                                                                          \
+    {.name = "jsonl",                                                                                                  \
+     .type = OPTION_FLAG,                                                                                              \
+     .offset = (at) + offsetof(columns_settings, jsonl),                                                               \
+     .help = "a line is an object, a column its member"}
+
 /* What is wrong with the settings; NULL: nothing. */
 const char *columns_wrong(const columns_settings *settings);
 
 char columns_delimiter(const columns_settings *settings);
 
-/* Whether a column may be called so: by its number from 1, or with a header by any name. */
+/* Whether a column may be called so: by its number from 1, or with a header, and of objects, by any name. */
 bool columns_known(const columns_settings *settings, const char *name);
 
 /* The column, from 0, that name means in the file of chunk. False: its header has none or several of that name, and the job

@@ -1,7 +1,8 @@
 /* grep: the lines that match a pattern, in the order of the input.
  *
  * What the mapper emits is not lines but blocks of a few KiB of what it finds, under keys that say where they begin. The
- * order of the keys is that of the input, so no line is sorted for itself, and where the input was cut does not show. The
+ * order of the keys is that of the input, so no line is sorted for itself, and where the input was cut does not show.
+ * Nothing is combined (TQ_ORDER_STABLE): a block is copied into a page of where it belongs, and written from there. The
  * value of a block is
  *
  *     text, as it is written       where a line needs nothing but itself and the name of its file
@@ -106,8 +107,8 @@ static uint32_t count_newlines(const char *from, const char *end)
 
 /* ---- Mapping ----------------------------------------------------------------------------------------------------- */
 
-/* A block is emitted when it has so much: several fit a page of records, so that its memory is used again and again. */
-enum { BLOCK_BYTES = 4000, HEAD_SIZE = 3 * sizeof(uint32_t) };
+/* A block is emitted when it has so much: three fill a page. */
+enum { BLOCK_BYTES = 5250, HEAD_SIZE = 3 * sizeof(uint32_t) };
 
 /* "(standard input)" is what people know it by. */
 static const char *shown_name(const tq_record *record)
@@ -345,12 +346,6 @@ static bool put_string(tq_text *text, const char *string)
     return tq_text_put(text, (tq_slice){string, strlen(string)}) == TQ_OK;
 }
 
-static int write_text(const tq_row *row, tq_text *text, void *user)
-{
-    (void)user;
-    return (int)tq_text_put(text, row->value);
-}
-
 /* NAME:COUNT, COUNT, or with --files NAME. */
 static int write_count(const tq_row *row, tq_text *text, void *user)
 {
@@ -490,7 +485,10 @@ static void describe_rows(tq_job *job, grep *made)
         return;
     }
     job->value_type = TQ_BYTES;
-    job->write_text = made->items ? write_items : write_text;
+    job->order = TQ_ORDER_STABLE;
+    job->raw_text = true;
+    job->row_text = TQ_ROW_VALUE_BYTES;
+    job->write_text = made->items ? write_items : NULL;
     job->write_json = write_json_items;
     job->write_in_order = asked->line_number;
 }

@@ -1,6 +1,7 @@
 /* histogram: how many values of a column are in each of so many equal intervals. The counts are a dense result, so that nothing
  * is emitted for a value. Numbers are decimals, in units of 10^-18, and compared exactly: no bound is rounded. */
 #include "jobs/jobs.h"
+#include "jobs/members.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +16,14 @@ static const char *const counters[COUNTERS] = {"values", "below", "above"};
 
 typedef struct histogram_settings {
     const char *value, *delimiter, *from, *to;
+    bool jsonl;
     int64_t bins, skip_bad;
 } histogram_settings;
 
 /* What the settings mean. */
 typedef struct histogram {
     size_t column;
+    const char *member; /* of objects */
     char delimiter;
     wide from, to;
     uint64_t bins;
@@ -110,6 +113,48 @@ static int map(const tq_record *line, tq_emitter *emitter, void *user)
     return 0;
 }
 
+/* A number of JSON, which may have an exponent. */
+static bool parse_member(tq_slice text, wide *number)
+{
+    int64_t value;
+    unsigned decimals;
+
+    if (parse(text.data, text.size, number))
+        return true;
+    if (tq_read_number(text, &value, &decimals) != TQ_NUMBER)
+        return false;
+    for (*number = value; decimals < PLACES; decimals++)
+        *number *= 10;
+    return true;
+}
+
+typedef struct objects {
+    const histogram *h;
+    const tq_record *chunk;
+    tq_emitter *emitter;
+} objects;
+
+static tq_status count_member(void *to, tq_slice line, const tq_slice *member)
+{
+    const objects *o = to;
+    wide value;
+
+    if (!parse_member(*member, &value))
+        return tq_emit_bad(o->emitter, o->chunk->file, o->chunk->offset + (uint64_t)(line.data - o->chunk->data),
+                           "member '%s' has too many digits: '%.*s'", o->h->member,
+                           member->size < 40 ? (int)member->size : 40, member->data);
+    tq_emitter_dense(o->emitter)[place_of(o->h, value)]++;
+    return TQ_OK;
+}
+
+static int map_objects(const tq_record *chunk, tq_emitter *emitter, void *user)
+{
+    const histogram *h = user;
+    objects o = {h, chunk, emitter};
+
+    return (int)members_of(chunk, emitter, &(members_wanted){h->member, true}, 1, count_member, &o);
+}
+
 /* ---- Rows: the key is the place, in big-endian order ------------------------------------------------------------- */
 
 static int make_rows(const int64_t *dense, size_t n, tq_emitter *emitter, void *user)
@@ -183,13 +228,18 @@ static const char *read_settings(const histogram_settings *settings, histogram *
 {
     char *end = NULL;
     unsigned long column = settings->value != NULL ? strtoul(settings->value, &end, 10) : 0;
-    bool is_tab = strcmp(settings->delimiter, "\\t") == 0;
+    const char *delimiter = settings->delimiter != NULL ? settings->delimiter : ";";
+    bool is_tab = strcmp(delimiter, "\\t") == 0;
 
-    if (column == 0 || column > 1000000 || *end != '\0' || *settings->value == '-')
-        return "histogram needs --value, the number of a column from 1 on";
-    if (!is_tab && (strlen(settings->delimiter) != 1 || strchr("\n\r", *settings->delimiter) != NULL))
+    if (settings->value == NULL ||
+        (!settings->jsonl && (column == 0 || column > 1000000 || *end != '\0' || *settings->value == '-')))
+        return "histogram needs --value, the number of a column from 1 on, or with --jsonl the name of a member";
+    if (settings->jsonl && settings->delimiter != NULL)
+        return "--jsonl does not go together with --delimiter";
+    if (!is_tab && (strlen(delimiter) != 1 || strchr("\n\r", *delimiter) != NULL))
         return "--delimiter is one byte, or \\t";
-    *h = (histogram){.column = column, .delimiter = is_tab ? '\t' : *settings->delimiter};
+    *h = (histogram){.column = column, .delimiter = is_tab ? '\t' : *delimiter};
+    h->member = settings->jsonl ? settings->value : NULL;
     if (!read_bound(settings->from, &h->from) || !read_bound(settings->to, &h->to))
         return "histogram needs --from and --to, decimal numbers of up to 18 digits before the point";
     if (h->from >= h->to)
@@ -211,7 +261,10 @@ static bool describe(tq_job *job, const void *settings, char *why, size_t size)
     job->user = h;
     job->skip_bad = (uint64_t)((const histogram_settings *)settings)->skip_bad;
     job->records = TQ_LINES;
-    job->map = map;
+    if (h->member != NULL)
+        job->map_chunk = map_objects;
+    else
+        job->map = map;
     job->value_type = TQ_I64;
     job->combine = TQ_SUM;
     job->dense = h->bins + 2;
@@ -238,8 +291,11 @@ static const option_row rows[] = {
      .argument = "BYTE",
      .type = OPTION_STRING,
      .offset = AT(delimiter),
-     .preset = ";",
-     .help = "between columns; \\t is a tab"},
+     .help = "between columns (;); \\t is a tab"},
+    {.name = "jsonl",
+     .type = OPTION_FLAG,
+     .offset = AT(jsonl),
+     .help = "a line is an object, a column its member"},
     {.name = "from",
      .argument = "A",
      .type = OPTION_STRING,

@@ -1,6 +1,6 @@
 /* join: the lines of two texts that have a key in common.
  *
- * A line is emitted under its key: the byte of its side, and what stands in its other columns. The order is TQ_ORDER_STABLE:
+ * A line is emitted under its key: the byte of its side, and what stands in its other columns (of an object: all of it). The order is TQ_ORDER_STABLE:
  * by key, and then by place in the input, where RIGHT comes first. So whoever writes the rows in their order has all lines of
  * RIGHT with a key when those of LEFT come, and writes each of these with each of them: what is kept of a key are its lines
  * of RIGHT, never the product.
@@ -14,6 +14,7 @@
 #include "jobs/columns.h"
 #include "jobs/joined.h"
 #include "jobs/key_set.h"
+#include "jobs/members.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,6 +220,33 @@ static tq_status emit_width(mapping *m)
     return tq_emit(m->emitter, (tq_slice){"", 0}, (tq_slice){value, sizeof value});
 }
 
+/* Of a line that is an object the value is all of it. */
+static tq_status map_object(void *to, tq_slice line, const tq_slice *key)
+{
+    mapping *m = to;
+    const char side = is_left(m) ? JOINED_LEFT : JOINED_RIGHT;
+
+    m->counts[is_left(m) ? LEFT_LINES : RIGHT_LINES]++;
+    if (key->size == 0)
+        return tq_emit_bad(m->emitter, m->chunk->file, columns_offset(m->chunk, line.data), "the key is empty");
+    line = tq_line_at(line);
+    m->value.size = 0;
+    if (!lines_reserve(&m->value, line.size + 1))
+        return (tq_status)tq_emit_fail(m->emitter, "no memory for a line of %zu bytes", line.size);
+    joined_append(&m->value, &side, 1);
+    joined_append(&m->value, line.data, line.size);
+    return tq_emit(m->emitter, *key, (tq_slice){m->value.data, m->value.size});
+}
+
+static tq_status count_all(const mapping *m)
+{
+    tq_status status = TQ_OK;
+
+    for (size_t i = 0; i < COUNTERS && !status; i++)
+        status = tq_emit_count(m->emitter, i, m->counts[i]);
+    return status;
+}
+
 static int map_chunk(mapping *m, join *j)
 {
     const join_settings *settings = j->settings;
@@ -226,6 +254,8 @@ static int map_chunk(mapping *m, join *j)
 
     if (m->chunk->files != 2)
         return tq_emit_refuse(m->emitter, m->chunk->file, m->chunk->offset, "each of the two inputs of join is one file");
+    if (settings->text.jsonl)
+        return members_of(m->chunk, m->emitter, &(members_wanted){.name = name}, 1, map_object, m) || count_all(m);
     if (!columns_find(m->chunk, m->emitter, &settings->text, name, &m->columns.wanted[0]))
         return 1;
     if (is_left(m) && !find_keys(j, m->emitter, &m->keys))
@@ -233,9 +263,7 @@ static int map_chunk(mapping *m, join *j)
     tq_status status = map_lines(m);
     if (!status && !is_left(m) && settings->left)
         status = emit_width(m);
-    for (size_t i = 0; i < COUNTERS && !status; i++)
-        status = tq_emit_count(m->emitter, i, m->counts[i]);
-    return (int)status;
+    return status || count_all(m);
 }
 
 static int map(const tq_record *chunk, tq_emitter *emitter, void *user)
@@ -272,7 +300,7 @@ static const char *wrong(const join_settings *settings, const tq_job *job)
         return "join needs --key COLUMN";
     if (!columns_known(&settings->text, settings->key) ||
         (settings->key_right && !columns_known(&settings->text, settings->key_right)))
-        return "--key and --key-right take the number of a column, from 1 on, or with --header its name";
+        return "--key and --key-right take the number of a column, from 1 on, or with --header or --jsonl its name";
     if (job->n_inputs != 2)
         return "join takes two inputs: LEFT and RIGHT";
     if (from_stdin && strcmp(job->inputs[0], "-") == 0)
@@ -281,6 +309,8 @@ static const char *wrong(const join_settings *settings, const tq_job *job)
         return "--top and --sort are not for this job: its rows have an order";
     if (settings->method == METHOD_BROADCAST && settings->left)
         return "--method broadcast does not go together with --left, which keeps all lines of LEFT";
+    if (settings->method == METHOD_BROADCAST && settings->text.jsonl)
+        return "--method broadcast does not go together with --jsonl: leave it out";
     if (settings->method == METHOD_BROADCAST && from_stdin)
         return "--method broadcast reads RIGHT twice, so it cannot be the standard input";
     return columns_wrong(&settings->text);
@@ -311,11 +341,14 @@ static bool describe(tq_job *job, const void *settings, char *why, size_t size)
     }
     j->settings = own;
     j->delimiter = columns_delimiter(&own->text);
-    j->writer = (joined){.delimiter = j->delimiter, .quotes = own->text.csv, .keeps_left = own->left};
+    j->writer = (joined){.delimiter = j->delimiter,
+                         .quotes = own->text.csv,
+                         .objects = own->text.jsonl,
+                         .keeps_left = own->left};
     j->inputs[LEFT] = job->inputs[0];
     j->inputs[RIGHT] = job->inputs[1];
     pthread_mutex_init(&j->lock, NULL);
-    if (own->method != METHOD_PARTITION && !own->left && strcmp(j->inputs[RIGHT], "-") != 0) {
+    if (own->method != METHOD_PARTITION && !own->left && !own->text.jsonl && strcmp(j->inputs[RIGHT], "-") != 0) {
         job->side_path = j->inputs[RIGHT];
         job->side_bytes = own->method == METHOD_AUTO ? most_broadcast(job) : 0;
     }
@@ -368,6 +401,7 @@ static const option_row rows[] = {
      .offset = AT(method),
      .preset = "auto",
      .help = "who sees RIGHT"},
+    COLUMNS_JSONL_ROW(AT(text)),
     COLUMNS_ROWS(AT(text)),
 };
 
@@ -378,7 +412,8 @@ const jobs_entry jobs_join = {
              "the same key it prints the key, the other columns of LEFT, and those of RIGHT,\n"
              "by the bytes of keys, then in the order of LEFT, then of RIGHT. With --left a\n"
              "line without a partner has empty columns there, as many as RIGHT has at most.\n"
-             "With --format json: {\"key\":..., \"left\":[...], \"right\":[...]}, or null there.\n"
+             "With --format json: {\"key\":..., \"left\":[...], \"right\":[...]}, or null there;\n"
+             "with --jsonl always so, and left and right are the objects as they are written.\n"
              "\n"
              "--method broadcast: all ranks know the keys of RIGHT, so that lines of LEFT\n"
              "without a partner go nowhere; partition: all lines are sorted; auto: by size.\n"

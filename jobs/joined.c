@@ -97,18 +97,21 @@ static tq_status put_string(tq_text *text, const char *string)
     return tq_text_put(text, (tq_slice){string, strlen(string)});
 }
 
-/* The columns of a line, each with a delimiter in front, as an array of strings. */
-static int put_array(joined *j, tq_slice rest, tq_text *text)
+/* The columns of a line, each with a delimiter in front, as an array of strings; or its object. */
+static int put_columns(joined *j, tq_slice rest, tq_text *text)
 {
     tq_columns columns = {.delimiter = j->delimiter, .quotes = j->quotes};
-    tq_slice line = {rest.data + 1, rest.size - 1}, field;
+    tq_slice line, field;
     const char *between = "[";
 
+    if (j->objects)
+        return (int)tq_text_put(text, rest);
     if (rest.size == 0)
         return (int)put_string(text, "[]");
     j->line.size = 0;
     if (!lines_reserve(&j->line, rest.size))
         return no_memory(text);
+    line = (tq_slice){rest.data + 1, rest.size - 1};
     for (; tq_next_field(&line, &columns, &field) == TQ_FIELD; between = ",")
         if (put_string(text, between) || tq_text_put_json(text, columns_unquoted(field, columns.quotes, j->line.data)))
             return 1;
@@ -118,11 +121,11 @@ static int put_array(joined *j, tq_slice rest, tq_text *text)
 static int put_object(joined *j, tq_slice key, tq_slice left, const tq_slice *right, tq_text *text)
 {
     if (put_string(text, "{\"key\":") || tq_text_put_json(text, key) || put_string(text, ",\"left\":") ||
-        put_array(j, left, text) || put_string(text, ",\"right\":"))
+        put_columns(j, left, text) || put_string(text, ",\"right\":"))
         return 1;
     if (!right)
         return (int)put_string(text, "null}\n");
-    return put_array(j, (tq_slice){right->data, right->size - 1}, text) || put_string(text, "}\n");
+    return put_columns(j, (tq_slice){right->data, right->size - 1}, text) || put_string(text, "}\n");
 }
 
 static int put_objects(joined *j, tq_slice key, tq_slice left, tq_text *text)
@@ -152,7 +155,7 @@ int joined_write(joined *j, const tq_row *row, tq_text *text, bool json)
         return no_memory(text);
     if (*row->value.data == JOINED_RIGHT)
         return 0;
-    return json ? put_objects(j, row->key, rest, text) : put_lines(j, row->key, rest, text);
+    return json || j->objects ? put_objects(j, row->key, rest, text) : put_lines(j, row->key, rest, text);
 }
 
 void joined_free(joined *j)

@@ -17,6 +17,7 @@ typedef struct joined {
     /* Set by the caller, the rest zero. */
     char delimiter;
     bool quotes;
+    bool objects;    /* the value is the whole line, an object, and rows are JSON whatever is asked for */
     bool keeps_left; /* lines of LEFT that there are none of RIGHT for */
 
     lines_text key;    /* of the row before, */

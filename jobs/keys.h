@@ -1,4 +1,4 @@
-/* What the jobs that look at keys alone take for a key: whole lines, words, or the fields of a column.
+/* What the jobs that look at keys alone take for a key: whole lines, words, or what a column holds.
  *
  * Any thread, each with a record and an emitter of its own. */
 #ifndef JOBS_KEYS_H
@@ -35,7 +35,7 @@ typedef enum keys_kind { KEYS_LINES, KEYS_WORDS, KEYS_ALPHA, KEYS_UNICODE } keys
      .type = OPTION_STRING,                                                                                            \
      .offset = (at) + offsetof(keys_settings, column),                                                                 \
      .help = "what a column holds: its number, or its name"},                                                          \
-    COLUMNS_ROWS((at) + offsetof(keys_settings, text))
+    COLUMNS_JSONL_ROW((at) + offsetof(keys_settings, text)), COLUMNS_ROWS((at) + offsetof(keys_settings, text))
 
 /* Fill in what a job with keys_of as its map_chunk must have. What is wrong with the settings; NULL: nothing. */
 const char *keys_describe(const keys_settings *settings, tq_job *job);

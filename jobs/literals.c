@@ -89,8 +89,10 @@ void literals_prepare(literals *found, const literal_set *set, bool fold)
     for (size_t j = 0; j < LITERALS_WINDOW; j++)
         for (unsigned code = 0; code < 256; code++)
             found->either[j][code] = found->lower[j][code & 15] & found->upper[j][code >> 4];
+    found->places = 1;
 #if defined(__x86_64__)
-    found->wide = __builtin_cpu_supports("avx2");
+    if (__builtin_cpu_supports("avx2"))
+        found->places = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") ? 64 : 32;
 #endif
 }
 
@@ -127,54 +129,109 @@ static const char *find_narrow(const literals *searched, const char *at, const c
 }
 
 #if defined(__x86_64__)
+/* Behind a place a window ends before so many bytes more. */
+enum { WINDOW_REST = LITERALS_WINDOW - 1 };
+
+/* A block of the text in which the window of some string may begin: at which places, and of which strings (by buckets). No
+ * places: there is none before at, and behind it no whole block. */
+typedef struct block {
+    const char *at;
+    uint64_t places;
+    uint8_t buckets[64];
+} block;
+
+#define AVX2   __attribute__((target("avx2")))
+#define AVX512 __attribute__((target("avx512f,avx512bw")))
+
 /* The strings that have the byte of each place there, as bits. */
-__attribute__((target("avx2"))) static inline __m256i look_up(__m256i bytes, __m256i lower, __m256i upper)
+AVX2 static inline __m256i avx2_look_up(const char *at, __m256i lower, __m256i upper)
 {
-    const __m256i half = _mm256_set1_epi8(15);
+    const __m256i half = _mm256_set1_epi8(15), bytes = _mm256_loadu_si256((const __m256i *)(const void *)at);
     return _mm256_and_si256(_mm256_shuffle_epi8(lower, _mm256_and_si256(bytes, half)),
                             _mm256_shuffle_epi8(upper, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half)));
 }
 
-__attribute__((target("avx2"))) static inline __m256i load(const void *from)
-{
-    return _mm256_loadu_si256((const __m256i *)from);
-}
-
-__attribute__((target("avx2"))) static inline __m256i load_table(const uint8_t table[16])
+AVX2 static inline __m256i avx2_table(const uint8_t table[16])
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)table));
 }
 
-__attribute__((target("avx2"))) static const char *find_wide(const literals *searched, const char *from,
-                                                             const char *end)
+/* The next such block from at on. It calls nothing, so the tables stay in registers. */
+AVX2 static void avx2_next(const literals *searched, const char *at, const char *end, block *found)
 {
-    __m256i lower0 = load_table(searched->lower[0]), upper0 = load_table(searched->upper[0]);
-    __m256i lower1 = load_table(searched->lower[1]), upper1 = load_table(searched->upper[1]);
-    __m256i lower2 = load_table(searched->lower[2]), upper2 = load_table(searched->upper[2]);
-    const char *at = from;
-    for (; end - at >= 32 + LITERALS_WINDOW - 1; at += 32) {
-        __m256i all = look_up(load(at), lower0, upper0);
-        all = _mm256_and_si256(all, look_up(load(at + 1), lower1, upper1));
-        all = _mm256_and_si256(all, look_up(load(at + 2), lower2, upper2));
+    __m256i lower0 = avx2_table(searched->lower[0]), upper0 = avx2_table(searched->upper[0]);
+    __m256i lower1 = avx2_table(searched->lower[1]), upper1 = avx2_table(searched->upper[1]);
+    __m256i lower2 = avx2_table(searched->lower[2]), upper2 = avx2_table(searched->upper[2]);
+    for (; end - at >= 32 + WINDOW_REST; at += 32) {
+        __m256i all = _mm256_and_si256(avx2_look_up(at, lower0, upper0), avx2_look_up(at + 1, lower1, upper1));
+        all = _mm256_and_si256(all, avx2_look_up(at + 2, lower2, upper2));
         if (__builtin_expect(_mm256_testz_si256(all, all), 1))
             continue;
-        unsigned places = ~(unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(all, _mm256_setzero_si256()));
-        uint8_t buckets[32];
-        _mm256_storeu_si256((__m256i *)(void *)buckets, all);
-        for (; places != 0; places &= places - 1) {
-            int place = __builtin_ctz(places);
-            if (is_there(searched, buckets[place], at + place, from, end))
-                return at + place;
+        found->at = at;
+        found->places = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(all, _mm256_setzero_si256()));
+        _mm256_storeu_si256((__m256i *)(void *)found->buckets, all);
+        return;
+    }
+    found->at = at;
+    found->places = 0;
+}
+
+AVX512 static inline __m512i avx512_look_up(const char *at, __m512i lower, __m512i upper)
+{
+    const __m512i half = _mm512_set1_epi8(15), bytes = _mm512_loadu_si512(at);
+    return _mm512_and_si512(_mm512_shuffle_epi8(lower, _mm512_and_si512(bytes, half)),
+                            _mm512_shuffle_epi8(upper, _mm512_and_si512(_mm512_srli_epi16(bytes, 4), half)));
+}
+
+AVX512 static inline __m512i avx512_table(const uint8_t table[16])
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)table));
+}
+
+AVX512 static void avx512_next(const literals *searched, const char *at, const char *end, block *found)
+{
+    __m512i lower0 = avx512_table(searched->lower[0]), upper0 = avx512_table(searched->upper[0]);
+    __m512i lower1 = avx512_table(searched->lower[1]), upper1 = avx512_table(searched->upper[1]);
+    __m512i lower2 = avx512_table(searched->lower[2]), upper2 = avx512_table(searched->upper[2]);
+    for (; end - at >= 64 + WINDOW_REST; at += 64) {
+        __m512i all = _mm512_and_si512(avx512_look_up(at, lower0, upper0), avx512_look_up(at + 1, lower1, upper1));
+        all = _mm512_and_si512(all, avx512_look_up(at + 2, lower2, upper2));
+        uint64_t places = _mm512_test_epi8_mask(all, all);
+        if (__builtin_expect(places == 0, 1))
+            continue;
+        found->at = at;
+        found->places = places;
+        _mm512_storeu_si512(found->buckets, all);
+        return;
+    }
+    found->at = at;
+    found->places = 0;
+}
+
+static const char *find_wide(const literals *searched, const char *from, const char *end)
+{
+    bool is_wider = searched->places == 64;
+    block found;
+    for (const char *at = from;; at = found.at + searched->places) {
+        if (is_wider)
+            avx512_next(searched, at, end, &found);
+        else
+            avx2_next(searched, at, end, &found);
+        if (found.places == 0)
+            return find_narrow(searched, found.at, from, end);
+        for (; found.places != 0; found.places &= found.places - 1) {
+            int place = __builtin_ctzll(found.places);
+            if (is_there(searched, found.buckets[place], found.at + place, from, end))
+                return found.at + place;
         }
     }
-    return find_narrow(searched, at, from, end);
 }
 #endif
 
 const char *literals_find(const literals *searched, const char *from, const char *end)
 {
 #if defined(__x86_64__)
-    if (searched->wide)
+    if (searched->places > 1)
         return find_wide(searched, from, end);
 #endif
     return find_narrow(searched, from, from, end);

@@ -1,4 +1,4 @@
-/* Finding any of a few strings in a text: 32 places at a time (AVX2), where the machine can. Each string has a window of up
+/* Finding any of a few strings in a text: 64 or 32 places at a time (AVX-512, AVX2), where the machine can. Each string has a window of up
  * to three bytes, its rarest; tables of the lower and the upper half of a byte say which strings have such a byte at each
  * place of the window. (The idea is that of Teddy, by Geoffrey Langdale, in Hyperscan.)
  *
@@ -24,7 +24,7 @@ typedef struct literal_set {
 typedef struct literals {
     literal_set set;
     bool fold;                                                      /* ASCII letters of either case are the same */
-    bool wide;                                                      /* 32 at a time */
+    int places;                                                     /* of the text that are looked at at a time */
     uint8_t place[LITERALS_MOST];                                   /* of the window in each string */
     uint8_t lower[LITERALS_WINDOW][16], upper[LITERALS_WINDOW][16]; /* a bit for every eighth string */
     uint8_t either[LITERALS_WINDOW][256];

@@ -4,11 +4,13 @@
  * A line is a record; an empty one is none. Columns are numbered from 1; with --header they can be named, by the first
  * line of each file. With --csv fields may be quoted as RFC 4180 has it, but not hold a line end. A key is the bytes
  * of its field, of which there must be at least one; a value is a decimal number as tq_read_number takes it. A line
- * that lacks one of the two is a bad record, named by the byte at which it begins.
+ * that lacks one of the two is a bad record, named by the byte at which it begins. With --jsonl a line is an object, whose
+ * members the two are.
  *
  * Lines are cut, and numbers read, many at a time, in units of 10^-decimals, where decimals is what the first numbers
  * of a chunk mostly have. What does not fit these units, or is bad, is looked at once more by itself. */
 #include "jobs/columns.h"
+#include "jobs/members.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,9 +67,8 @@ static const char *show(tq_slice field, char *room)
     return room;
 }
 
-static tq_status say_number(const mapping *m, tq_slice number, tq_number what)
+static tq_status say_number(const mapping *m, tq_slice number, tq_number what, uint64_t offset)
 {
-    uint64_t offset = columns_offset(m->chunk, number.data);
     const char *file = m->chunk->file;
     char shown[SHOWN + 4];
 
@@ -102,7 +103,7 @@ static tq_status map_alone(const mapping *m, tq_slice key, tq_slice number)
     if (key.size == 0)
         return tq_emit_bad(m->emitter, m->chunk->file, columns_offset(m->chunk, key.data), "the key is empty");
     if (what != TQ_NUMBER)
-        return say_number(m, number, what);
+        return say_number(m, number, what, columns_offset(m->chunk, number.data));
     if (m->columns.quotes && *key.data == '"')
         return emit_quoted(m, key, value, decimals);
     return tq_emit_pairs_decimal(m->emitter, &key, &value, 1, decimals);
@@ -207,6 +208,32 @@ static int map(const tq_record *chunk, tq_emitter *emitter, void *user)
     return 0;
 }
 
+/* ---- Objects ---- */
+
+static tq_status map_members(void *to, tq_slice line, const tq_slice *members)
+{
+    const mapping *m = to;
+    uint64_t offset = columns_offset(m->chunk, line.data);
+    int64_t value;
+    unsigned decimals;
+    tq_number what = tq_read_number(members[VALUE], &value, &decimals);
+
+    if (members[KEY].size == 0)
+        return tq_emit_bad(m->emitter, m->chunk->file, offset, "the key is empty");
+    if (what != TQ_NUMBER)
+        return say_number(m, members[VALUE], what, offset);
+    return tq_emit_pairs_decimal(m->emitter, &members[KEY], &value, 1, decimals);
+}
+
+static int map_objects(const tq_record *chunk, tq_emitter *emitter, void *user)
+{
+    const stats_settings *settings = ((const jobs_context *)user)->settings;
+    const members_wanted wanted[] = {[KEY] = {settings->key, false}, [VALUE] = {settings->value, true}};
+    mapping m = {.chunk = chunk, .emitter = emitter};
+
+    return (int)members_of(chunk, emitter, wanted, 2, map_members, &m);
+}
+
 /* ---- The job ---- */
 
 static const char *wrong(const stats_settings *settings)
@@ -214,7 +241,7 @@ static const char *wrong(const stats_settings *settings)
     if (!settings->key || !settings->value)
         return "stats needs --key COLUMN and --value COLUMN";
     if (!columns_known(&settings->text, settings->key) || !columns_known(&settings->text, settings->value))
-        return "--key and --value take the number of a column, from 1 on, or with --header its name";
+        return "--key and --value take the number of a column, from 1 on, or with --header or --jsonl its name";
     return columns_wrong(&settings->text);
 }
 
@@ -232,7 +259,7 @@ static bool describe(tq_job *job, const void *settings, char *why, size_t size)
     job->records = TQ_LINES;
     job->header = own->text.header;
     job->skip_bad = (uint64_t)own->text.skip_bad;
-    job->map_chunk = map;
+    job->map_chunk = own->text.jsonl ? map_objects : map;
     job->value_type = TQ_I64;
     job->combine = TQ_STATS;
     return true;
@@ -247,6 +274,7 @@ static const option_row rows[] = {
      .offset = AT(key),
      .help = "what to group by: a number from 1, or a name"},
     {.name = "value", .argument = "COLUMN", .type = OPTION_STRING, .offset = AT(value), .help = "the numbers"},
+    COLUMNS_JSONL_ROW(AT(text)),
     COLUMNS_ROWS(AT(text)),
 };
 
@@ -257,7 +285,8 @@ const jobs_entry jobs_stats = {
              "KEY COUNT SUM MIN MEAN MAX STDDEV with tabs between them. Sums are exact.\n"
              "\n"
              "    tequio stats --key 1 --value 2 FILE    of lines such as Hamburg;12.3\n"
-             "    tequio stats --csv --header --key city --value price FILE    by names\n",
+             "    tequio stats --csv --header --key city --value price FILE    by names\n"
+             "    tequio stats --jsonl --key city --value price FILE    members of objects\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],
     .settings_bytes = sizeof(stats_settings),

@@ -103,14 +103,17 @@ static bool is_compressed(tqi_work *work, tqi_mapper *mapper, const tqi_file *fi
 {
     tq_slice head = {0};
 
-    if (work->job->description.decompress != TQ_DECOMPRESS_AUTO || file->size == 0)
+    if (work->job->description.decompress != TQ_DECOMPRESS_AUTO || file->size == 0 || file == mapper->plain)
         return false;
     if (file->whole)
         return true;
     if (tqi_reader_head(&mapper->reader, file, file->size < TQI_HEAD_BYTES ? file->size : TQI_HEAD_BYTES, &head,
                         &work->error))
         return false;
-    return tqi_codec_recognize(head.data, head.size) != TQI_PLAIN;
+    if (tqi_codec_recognize(head.data, head.size) != TQI_PLAIN)
+        return true;
+    mapper->plain = file;
+    return false;
 }
 
 /* Map the first records that begin behind a place. */

@@ -35,6 +35,7 @@ typedef struct tqi_job tqi_job;
 typedef struct tqi_mapper {
     tq_emitter emitter;
     tqi_reader reader;
+    const tqi_file *plain; /* sampling: the last file that was seen not to be compressed */
 } tqi_mapper;
 
 /* How the budget is divided: see mpi/memory.c. All in bytes. */

@@ -216,8 +216,8 @@ static unsigned longest_rest_us(const tqi_job *job)
 {
     const tqi_comm *comm = job->comm;
     unsigned longest = tqi_comm_longest_rest_us(comm);
-
     bool in_round = job->pulse.state != TQI_LISTENING;
+
     if (in_round && !tqi_exchange_waits_at_gate(job->pulse.exchange)) /* the same */
         longest /= ROUND_HURRY;
     else if (comm->bells->all && !is_moving_much(job))
@@ -231,19 +231,18 @@ static unsigned longest_rest_us(const tqi_job *job)
 /* A rank with nothing to do but to listen hears soon what all wait for, as in tqi_comm_pause. */
 static unsigned longer_rest_us(const tqi_job *job, unsigned rest_us)
 {
-    bool listens = job->works_used == 0 && job->comm->size > 1 && job->comm->crowd == 1;
+    bool listens = job->works_used == 0 && job->comm->crowd == 1;
 
     return rest_us + (listens ? rest_us / 8 : rest_us);
 }
 
 void tqi_job_rest(tqi_job *job, unsigned *rest_us)
 {
-    unsigned longest = longest_rest_us(job);
-
     if (job->comm->size == 1) { /* it hears of nothing but its workers, who wake it */
         tqi_bells_sleep(job->bells, REST_ALONE_US);
         return;
     }
+    unsigned longest = longest_rest_us(job);
     *rest_us = *rest_us ? longer_rest_us(job, *rest_us) : tqi_comm_first_rest_us(job->comm);
     if (*rest_us > longest)
         *rest_us = longest;

@@ -62,7 +62,8 @@ static void make_unusable(tqi_pool *pool, tqi_slab *slab)
         slab->next_usable->previous_usable = slab->previous_usable;
 }
 
-static tqi_slab *add_slab(tqi_pool *pool, bool anyway)
+/* Without the lock: its first page is touched here, which may be a huge one that the system has to clear. */
+static tqi_slab *new_slab(tqi_pool *pool, bool anyway)
 {
     size_t bytes = pool->slab_bytes;
 
@@ -75,13 +76,18 @@ static tqi_slab *add_slab(tqi_pool *pool, bool anyway)
         tqi_budget_give(pool->budget, bytes);
         return NULL;
     }
-    *slab = (tqi_slab){.next = pool->all, .touched = 1};
+    *slab = (tqi_slab){.touched = 1};
+    return slab;
+}
+
+static void add_slab(tqi_pool *pool, tqi_slab *slab)
+{
+    slab->next = pool->all;
     if (pool->all)
         pool->all->previous = slab;
     pool->all = slab;
     pool->empty++;
     make_usable(pool, slab);
-    return slab;
 }
 
 static void remove_slab(tqi_pool *pool, tqi_slab *slab)
@@ -103,7 +109,14 @@ void *tqi_pool_take(tqi_pool *pool, bool anyway)
     void *block = NULL;
 
     pthread_mutex_lock(&pool->lock);
-    tqi_slab *slab = pool->usable ? pool->usable : add_slab(pool, anyway);
+    if (!pool->usable) {
+        pthread_mutex_unlock(&pool->lock);
+        tqi_slab *made = new_slab(pool, anyway);
+        pthread_mutex_lock(&pool->lock);
+        if (made)
+            add_slab(pool, made);
+    }
+    tqi_slab *slab = pool->usable; /* whoever made it: blocks may have been given back meanwhile */
     if (slab) {
         pool->empty -= slab->used == 0;
         slab->used++;

@@ -5,6 +5,7 @@ import concurrent.futures
 import ctypes
 import decimal
 import functools
+import importlib.util
 import itertools
 import os
 import random
@@ -507,6 +508,11 @@ class Scripts(unittest.TestCase):
         ours, said = self.run_script("wordcount.py", *self.texts.paths)
         self.assertEqual(ours, self.table())
         self.assertIn("write: ", said)
+
+    @unittest.skipUnless(importlib.util.find_spec("numba"), "there is no numba")
+    def test_numba(self):
+        ours, said = self.run_script("numba_words.py", *self.texts.paths)
+        self.assertEqual(ours, self.table())
 
     def test_kmeans(self):
         ours, _ = self.run_script("kmeans.py", "3000")
