@@ -1,9 +1,11 @@
-/* Jobs whose records are rows already (TQ_ORDER_STABLE): the ranges of keys are chosen before the input is mapped, from a sample
- * of it, and what is mapped goes to its range at once; a range is sorted when it is written.
+/* Jobs whose records are rows already: what is mapped goes to its range, and a range is sorted when it is written.
  *
+ * With TQ_ORDER_STABLE the ranges of keys are chosen before the input is mapped, from a sample of it, so that it goes there at
+ * once.
  * The sample is mapped from short stretches at even distances over all of the input, a share of them by each rank. Where rank
  * 0 reads for everybody, a file is compressed, or the input is the rows of an earlier job, there is no input to look
- * into: then the rows are kept on the rank that has mapped them, and routed when all of them were seen (mpi/order.c). */
+ * into; and with TQ_ORDER_KEY the job has not agreed to have records mapped twice. Then the rows are kept on the rank that has
+ * mapped them, and routed when all of them were seen (mpi/order.c). */
 #include "mpi/job.h"
 
 #include "common/account.h"
@@ -19,7 +21,7 @@ static const uint64_t FEW_BYTES = 256 << 10, BYTES_PER_RANGE = 2 << 20;
 
 bool tqi_is_direct(const tqi_job *job)
 {
-    return job->spec.order == TQ_ORDER_STABLE;
+    return job->spec.direct;
 }
 
 /* The sampler of a worker: it outlives what fills it. */
@@ -172,7 +174,7 @@ tq_status tqi_direct_start(tqi_job *job, tq_error *error)
 
     (void)error;
     job->sample_spec = tqi_direct_sample_spec(&job->spec);
-    job->routes = !job->shipped && !job->spec.map_row;
+    job->routes = job->spec.order == TQ_ORDER_STABLE && !job->shipped && !job->spec.map_row;
     job->next_part = 0;
     job->n_parts = job->routes && job->inputs.bytes > FEW_BYTES ? (uint32_t)(TASKS_PER_WORKER * (workers + 1)) : 0;
     return TQ_OK;

@@ -1,6 +1,6 @@
-/* Sorting the rows of a range where they lie (TQ_ORDER_STABLE): what moves is an item of 16 bytes for each, the first 8 bytes
+/* Sorting the rows of a range where they lie (node/direct.h): what moves is an item of 16 bytes for each, the first 8 bytes
  * of its key and where its record is; the records stay in their pages until they become text. Equal keys stay in the order
- * of the input.
+ * of the input, or, with TQ_ORDER_KEY, are ordered by their values.
  *
  * A sorting belongs to one worker, which uses it for one range after the other. */
 #ifndef TQI_SORTING_H
