@@ -377,13 +377,25 @@ void tqi_direct_free_sortings(tqi_job *job)
     }
 }
 
-tqi_sorting *tqi_direct_load(tqi_work *work, int worker, size_t kept)
+void tqi_direct_unload(tqi_job *job, int worker)
+{
+    tqi_sorting_free(job->sortings[worker]);
+    tqi_sorting_init(job->sortings[worker], &job->budget, planned_bytes(job));
+}
+
+tqi_sorting *tqi_direct_load(tqi_work *work, int worker, size_t kept, bool *too_large)
 {
     tqi_job *job = work->job;
     tqi_sorting *sorting = sorting_of(work, worker);
 
-    if (!sorting || tqi_sorting_load(sorting, job->final_spec, job->final, work->part, &work->loaded, &work->error))
+    *too_large = false;
+    if (!sorting)
         return NULL;
+    if (tqi_sorting_load(sorting, job->final_spec, job->final, work->part, &work->loaded, &work->error)) {
+        *too_large = work->error.status == TQ_E_MEMORY;
+        tqi_direct_unload(job, worker);
+        return NULL;
+    }
     tqi_sorting_sort(sorting);
     if (job->spec.unique)
         tqi_sorting_unique(sorting, &work->dropped);

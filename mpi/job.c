@@ -165,7 +165,7 @@ static void free_parts(tqi_job *job)
 static void free_workings(tqi_job *job)
 {
     for (uint32_t p = 0; job->texts && p < job->n_parts; p++)
-        tqi_text_free(&job->texts[p].text);
+        tqi_text_free(&job->texts[p].text), tqi_external_free(job->texts[p].rest);
     free(job->texts);
     job->texts = NULL;
     while (job->writing.n_outputs)

@@ -58,12 +58,12 @@ static bool reserve_items(tqi_sorting *sorting, uint64_t n)
     return false;
 }
 
-/* Room for the pages of a part that were spilled. */
-static bool reserve_pages(tqi_sorting *sorting, const tqi_store *store, uint32_t part)
+/* Room for those pages that were spilled. */
+static bool reserve_pages(tqi_sorting *sorting, const tqi_store *store, uint32_t part, size_t first, size_t end)
 {
     size_t size = TQI_KEY_SLACK;
 
-    for (size_t i = 0; i < store->parts[part].n; i++)
+    for (size_t i = first; i < end; i++)
         size += tqi_store_keeps_page(store, part, i) ? 0 : store->parts[part].pages[i].size;
     if (size == TQI_KEY_SLACK || size <= sorting->pages_size)
         return true;
@@ -98,16 +98,20 @@ static tq_status add_stretches(tqi_sorting *sorting, const uint8_t *page, tq_err
     return at == end ? TQ_OK : tqi_fail(error, TQ_E_ACCOUNT, "a page of rows is malformed");
 }
 
-static tq_status load_pages(tqi_sorting *sorting, const tqi_store *store, uint32_t part, tq_error *error)
+/* *records: how many they have. */
+static tq_status load_pages(tqi_sorting *sorting, const tqi_store *store, uint32_t part, size_t first, size_t end,
+                            uint64_t *records, tq_error *error)
 {
     tqi_page_buffer buffer = {0};
     uint8_t *to = sorting->pages;
     tq_status status = TQ_OK;
 
-    for (size_t i = 0; i < store->parts[part].n && !status; i++) {
+    for (size_t i = first; i < end && !status; i++) {
         const uint8_t *page;
 
         status = tqi_store_page(store, part, i, &buffer, &page, error);
+        if (!status)
+            *records += tqi_page_read_header(page).records;
         if (!status && !tqi_store_keeps_page(store, part, i)) {
             memcpy(to, page, store->parts[part].pages[i].size);
             page = to;
@@ -158,23 +162,64 @@ static tq_status parse(tqi_sorting *sorting, const stretch *from, tq_account *ac
     return at == end ? TQ_OK : TQ_E_ACCOUNT;
 }
 
-tq_status tqi_sorting_load(tqi_sorting *sorting, const tqi_spec *spec, const tqi_store *store, uint32_t part,
-                           tq_account *account, tq_error *error)
+tq_status tqi_sorting_load_pages(tqi_sorting *sorting, const tqi_spec *spec, const tqi_store *store, uint32_t part,
+                                 size_t first, size_t end, tq_account *account, tq_error *error)
 {
-    uint64_t records = store->parts[part].records;
+    uint64_t records = 0;
 
     sorting->spec = spec;
     sorting->n = sorting->n_stretches = 0;
     sorting->bytes = 0;
-    if (!reserve_items(sorting, records) || !reserve_pages(sorting, store, part))
+    if (!reserve_pages(sorting, store, part, first, end))
         return tqi_fail(error, TQ_E_MEMORY, "no memory for the rows of a range (see --memory)");
-    tq_status status = load_pages(sorting, store, part, error);
+    tq_status status = load_pages(sorting, store, part, first, end, &records, error);
+    if (!status && !reserve_items(sorting, records))
+        status = tqi_fail(error, TQ_E_MEMORY, "no memory for the rows of a range (see --memory)");
     if (!status && sorting->n_stretches > 1)
         qsort(sorting->stretches, sorting->n_stretches, sizeof *sorting->stretches, compare_stretches);
     for (size_t i = 0; i < sorting->n_stretches && !status; i++)
         if (parse(sorting, &sorting->stretches[i], account, records))
             status = tqi_fail(error, TQ_E_ACCOUNT, "a page of rows is malformed");
     return status;
+}
+
+tq_status tqi_sorting_load(tqi_sorting *sorting, const tqi_spec *spec, const tqi_store *store, uint32_t part,
+                           tq_account *account, tq_error *error)
+{
+    const tqi_store_part *all = &store->parts[part];
+
+    if (!reserve_items(sorting, all->records)) /* before anything is read */
+        return tqi_fail(error, TQ_E_MEMORY, "no memory for the rows of a range (see --memory)");
+    return tqi_sorting_load_pages(sorting, spec, store, part, 0, all->n, account, error);
+}
+
+static int compare_places(const void *left, const void *right)
+{
+    const stretch *a = left, *b = right;
+
+    return ((uintptr_t)a->records > (uintptr_t)b->records) - ((uintptr_t)a->records < (uintptr_t)b->records);
+}
+
+void tqi_sorting_find_origins(tqi_sorting *sorting)
+{
+    if (sorting->n_stretches > 1)
+        qsort(sorting->stretches, sorting->n_stretches, sizeof *sorting->stretches, compare_places);
+}
+
+tqi_origin tqi_sorting_origin(const tqi_sorting *sorting, size_t i)
+{
+    uintptr_t record = (uintptr_t)sorting->items[i].record;
+    size_t low = 0, high = sorting->n_stretches;
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+
+        if ((uintptr_t)sorting->stretches[middle].records <= record)
+            low = middle;
+        else
+            high = middle;
+    }
+    return sorting->stretches[low].origin;
 }
 
 /* ---- Keys, and values that follow them in an order ---- */

@@ -33,7 +33,15 @@ void tqi_sorting_free(tqi_sorting *sorting);
 tq_status tqi_sorting_load(tqi_sorting *sorting, const tqi_spec *spec, const tqi_store *store, uint32_t part,
                            tq_account *account, tq_error *error);
 
+/* The same of pages first .. end - 1 of it. */
+tq_status tqi_sorting_load_pages(tqi_sorting *sorting, const tqi_spec *spec, const tqi_store *store, uint32_t part,
+                                 size_t first, size_t end, tq_account *account, tq_error *error);
+
 void tqi_sorting_sort(tqi_sorting *sorting);
+
+/* Where the pieces of input lie that rows came from: the first before the second, and nothing is loaded behind the first. */
+void tqi_sorting_find_origins(tqi_sorting *sorting);
+tqi_origin tqi_sorting_origin(const tqi_sorting *sorting, size_t i);
 
 /* Of rows with the same key, which are sorted, keep the first. The others are added to dropped. */
 void tqi_sorting_unique(tqi_sorting *sorting, tq_account *dropped);
