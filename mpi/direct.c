@@ -244,6 +244,7 @@ tq_status tqi_direct_pass(tqi_job *job, tq_error *error)
     job->results = job->store;
     job->store = (tqi_store){.spill = -1};
     job->n_parts = job->spec.own_partitions;
+    tqi_pool_trim(&job->pool); /* what comes now needs other memory */
     return TQ_OK;
 }
 
