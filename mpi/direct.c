@@ -322,12 +322,27 @@ void tqi_direct_route_part(tqi_work *work, int worker)
     tqi_page_buffer_free(&buffer);
 }
 
-/* Hand on what is in the open pages. No task runs. */
+/* A tqi_deliver_fn for the engine, which must not wait for itself. */
+static void add_at_once(void *owner, tqi_run *run)
+{
+    tqi_job *job = owner;
+    tq_error error;
+
+    tqi_error_clear(&error);
+    if (job->error.status)
+        tqi_run_free(&job->order_spec, run);
+    else if (tqi_exchange_add(&job->exchange, run, &error))
+        tqi_job_fail(job, &error);
+}
+
+/* Hand on what is in the open pages, behind those that came before. No task runs. */
 void tqi_direct_flush_routers(tqi_job *job)
 {
+    tqi_job_take_runs(job);
     for (int i = 0; i < TQ_MAX_WORKERS; i++) {
         if (!job->directs[i])
             continue;
+        job->directs[i]->deliver = add_at_once;
         tqi_direct_flush(job->directs[i]);
         tqi_account_add(&job->left_out, &job->directs[i]->left_out);
         job->directs[i]->left_out = (tq_account){0};
