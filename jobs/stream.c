@@ -346,14 +346,7 @@ static int reduce_keys(tq_keys *keys, tq_rows_out *out, void *user)
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
-/* A row's value begins with its TAB, or is empty where the line had none: so lines come out as they were written. */
-static int write_line(const tq_row *row, tq_text *text, void *user)
-{
-    (void)user;
-    return tq_text_put(text, row->key) != TQ_OK || tq_text_put(text, row->value) != TQ_OK ||
-           tq_text_put(text, (tq_slice){"\n", 1}) != TQ_OK;
-}
-
+/* A row's value begins with its TAB, or is empty where the line had none: so TQ_ROW_LINE is the line as it was written. */
 static int write_object(const tq_row *row, tq_text *text, void *user)
 {
     size_t tab = row->value.size > 0;
@@ -408,7 +401,7 @@ static bool describe(tq_job *job, const void *settings, char *why, size_t size)
         return true;
     }
     job->map_split = map_split;
-    job->write_text = write_line;
+    job->row_text = TQ_ROW_LINE;
     job->write_json = write_object;
     return true;
 }

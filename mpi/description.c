@@ -126,7 +126,7 @@ static const char *wrong_output(const tq_job *job)
         has_reducer(job) ? job->result_type == TQ_I64 : job->value_type == TQ_I64 && job->combine != TQ_STATS;
 
     if ((unsigned)job->order > TQ_ORDER_USER || (unsigned)job->output > TQ_OUTPUT_FD ||
-        (unsigned)job->format > TQ_JSON || (unsigned)job->row_text > TQ_ROW_BYTES)
+        (unsigned)job->format > TQ_JSON || (unsigned)job->row_text > TQ_ROW_LINE)
         return "order, output, format or row_text is none of the known ones";
     if (job->order == TQ_ORDER_STABLE && (job->combine != TQ_COMBINE_NONE || has_reducer(job)))
         return "TQ_ORDER_STABLE is for jobs without combiner and reducer";

@@ -1,9 +1,11 @@
-/* Jobs whose records are rows already (TQ_ORDER_STABLE): the ranges of keys are chosen before the input is mapped, from a sample
- * of it, and what is mapped goes to its range at once; a range is sorted when it is written.
+/* Jobs whose records are rows already: what is mapped goes to its range, and a range is sorted when it is written.
  *
+ * With TQ_ORDER_STABLE the ranges of keys are chosen before the input is mapped, from a sample of it, so that it goes there at
+ * once.
  * The sample is mapped from short stretches at even distances over all of the input, a share of them by each rank. Where rank
  * 0 reads for everybody, a file is compressed, or the input is the rows of an earlier job, there is no input to look
- * into: then the rows are kept on the rank that has mapped them, and routed when all of them were seen (mpi/order.c). */
+ * into; and with TQ_ORDER_KEY the job has not agreed to have records mapped twice. Then the rows are kept on the rank that has
+ * mapped them, and routed when all of them were seen (mpi/order.c). */
 #include "mpi/job.h"
 
 #include "common/account.h"
@@ -19,7 +21,7 @@ static const uint64_t FEW_BYTES = 256 << 10, BYTES_PER_RANGE = 2 << 20;
 
 bool tqi_is_direct(const tqi_job *job)
 {
-    return job->spec.order == TQ_ORDER_STABLE;
+    return job->spec.direct;
 }
 
 /* The sampler of a worker: it outlives what fills it. */
@@ -175,7 +177,7 @@ tq_status tqi_direct_start(tqi_job *job, tq_error *error)
 
     (void)error;
     job->sample_spec = tqi_direct_sample_spec(&job->spec);
-    job->routes = !job->shipped && !job->spec.map_row;
+    job->routes = job->spec.order == TQ_ORDER_STABLE && !job->shipped && !job->spec.map_row;
     job->next_part = 0;
     job->n_parts = job->routes && job->inputs.bytes > FEW_BYTES ? (uint32_t)(TASKS_PER_WORKER * (workers + 1)) : 0;
     return TQ_OK;
@@ -245,6 +247,7 @@ tq_status tqi_direct_pass(tqi_job *job, tq_error *error)
     job->results = job->store;
     job->store = (tqi_store){.spill = -1};
     job->n_parts = job->spec.own_partitions;
+    tqi_pool_trim(&job->pool); /* what comes now needs other memory */
     return TQ_OK;
 }
 
@@ -322,12 +325,27 @@ void tqi_direct_route_part(tqi_work *work, int worker)
     tqi_page_buffer_free(&buffer);
 }
 
-/* Hand on what is in the open pages. No task runs. */
+/* A tqi_deliver_fn for the engine, which must not wait for itself. */
+static void add_at_once(void *owner, tqi_run *run)
+{
+    tqi_job *job = owner;
+    tq_error error;
+
+    tqi_error_clear(&error);
+    if (job->error.status)
+        tqi_run_free(&job->order_spec, run);
+    else if (tqi_exchange_add(&job->exchange, run, &error))
+        tqi_job_fail(job, &error);
+}
+
+/* Hand on what is in the open pages, behind those that came before. No task runs. */
 void tqi_direct_flush_routers(tqi_job *job)
 {
+    tqi_job_take_runs(job);
     for (int i = 0; i < TQ_MAX_WORKERS; i++) {
         if (!job->directs[i])
             continue;
+        job->directs[i]->deliver = add_at_once;
         tqi_direct_flush(job->directs[i]);
         tqi_account_add(&job->left_out, &job->directs[i]->left_out);
         job->directs[i]->left_out = (tq_account){0};
@@ -378,13 +396,25 @@ void tqi_direct_free_sortings(tqi_job *job)
     }
 }
 
-tqi_sorting *tqi_direct_load(tqi_work *work, int worker, size_t kept)
+void tqi_direct_unload(tqi_job *job, int worker)
+{
+    tqi_sorting_free(job->sortings[worker]);
+    tqi_sorting_init(job->sortings[worker], &job->budget, planned_bytes(job));
+}
+
+tqi_sorting *tqi_direct_load(tqi_work *work, int worker, size_t kept, bool *too_large)
 {
     tqi_job *job = work->job;
     tqi_sorting *sorting = sorting_of(work, worker);
 
-    if (!sorting || tqi_sorting_load(sorting, job->final_spec, job->final, work->part, &work->loaded, &work->error))
+    *too_large = false;
+    if (!sorting)
         return NULL;
+    if (tqi_sorting_load(sorting, job->final_spec, job->final, work->part, &work->loaded, &work->error)) {
+        *too_large = work->error.status == TQ_E_MEMORY;
+        tqi_direct_unload(job, worker);
+        return NULL;
+    }
     tqi_sorting_sort(sorting);
     if (job->spec.unique)
         tqi_sorting_unique(sorting, &work->dropped);

@@ -15,6 +15,17 @@ enum { RANKS_AT_FULL_RATE = 16 };
 
 /* ---- Making and freeing ---- */
 
+/* Whether what is emitted goes straight to the ranges of the order. Where a limit leaves few rows, each worker finds those that
+ * may be among them first. */
+static bool emits_rows(const tqi_job *job)
+{
+    const tqi_spec *spec = &job->spec;
+    bool by_key = spec->order == TQ_ORDER_KEY && !spec->limit && !spec->dense && !tqi_spec_is_placed(spec);
+
+    return spec->order == TQ_ORDER_STABLE ||
+           (by_key && spec->combine == TQ_COMBINE_NONE && !tqi_spec_has_reducer(spec));
+}
+
 static void fill_spec(tqi_job *job)
 {
     const tq_job *from = &job->description;
@@ -56,6 +67,7 @@ static void fill_spec(tqi_job *job)
     job->spec.result_shape = job->spec.shape;
     bool stays = from->output == TQ_OUTPUT_KEEP && !from->limit; /* as its partitions are */
     job->spec.mixed = from->order == TQ_ORDER_NONE && from->partition && !stays;
+    job->spec.direct = emits_rows(job);
     if (tqi_spec_has_reducer(&job->spec))
         job->spec.result_shape = (tqi_value_shape){(int)from->result_type, 0};
 }
@@ -153,7 +165,7 @@ static void free_parts(tqi_job *job)
 static void free_workings(tqi_job *job)
 {
     for (uint32_t p = 0; job->texts && p < job->n_parts; p++)
-        tqi_text_free(&job->texts[p].text);
+        tqi_text_free(&job->texts[p].text), tqi_external_free(job->texts[p].rest);
     free(job->texts);
     job->texts = NULL;
     while (job->writing.n_outputs)

@@ -19,6 +19,7 @@
 #include "mpi/watch.h"
 #include "node/archive.h"
 #include "node/emitter.h"
+#include "node/external.h"
 #include "node/feeder.h"
 #include "node/format.h"
 #include "node/order.h"
@@ -100,6 +101,8 @@ typedef struct tqi_work {
     tqi_sample_size sampled;    /* sample */
     tqi_choosing *choosing;     /* choose */
     tqi_text text;              /* format, write */
+    tqi_external *rest;         /* format: rows of the part that are no text yet, before and after */
+    uint64_t spilled, spilled_raw; /* for it, if there are none any more */
     tqi_reduce_account reduced; /* reduce */
     tq_account account;         /* of the rows it routed, or wrote, */
     tq_account loaded, dropped; /* that it loaded, and of those that are behind the limit */
@@ -125,11 +128,13 @@ typedef struct tqi_mapping {
 typedef struct tqi_part_text {
     tqi_text text;
     bool made;
+    tqi_external *rest; /* what is not text yet of a part that is too large for the memory */
 } tqi_part_text;
 
 /* The write phase's own state. */
 typedef struct tqi_writing {
     uint32_t taken;   /* parts whose text was taken */
+    bool goes_on;     /* some of the text of the next of them was taken, and no task makes more of it yet */
     bool output_busy; /* rank 0: a task is writing these texts, which are the task's until it is over */
     tqi_text outputs[TQI_OUTPUTS];
     int n_outputs;
@@ -357,9 +362,12 @@ tq_status tqi_direct_pass(tqi_job *job, tq_error *error);
 void tqi_direct_route_part(tqi_work *work, int worker);
 void tqi_direct_flush_routers(tqi_job *job);
 
-/* Writing: the rows of a range, sorted, the first `kept` of them or of each key the first; NULL: the work's error says why.
+/* Writing: the rows of a range, sorted, the first `kept` of them or of each key the first; NULL: the work's error says why, or
+ * they do not fit the memory, and *too_large is set.
  * And append them to rows that stay. TQ_E_MEMORY. */
-tqi_sorting *tqi_direct_load(tqi_work *work, int worker, size_t kept);
+tqi_sorting *tqi_direct_load(tqi_work *work, int worker, size_t kept, bool *too_large);
+/* Give back the memory of what the worker has loaded. */
+void tqi_direct_unload(tqi_job *job, int worker);
 tq_status tqi_direct_keep(const tqi_sorting *sorting, tqi_rows *rows);
 
 void tqi_direct_free_samplers(tqi_job *job);

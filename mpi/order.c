@@ -99,7 +99,7 @@ static void choose(tqi_work *work, int worker)
     tqi_run *run = NULL;
     tq_status status = TQ_OK;
 
-    tqi_rows_init(&samples, &job->budget);
+    tqi_rows_init(&samples, spec->budget);
     for (size_t at = 0; at < choosing->samples_size && !status;) {
         const uint8_t *page = (const uint8_t *)choosing->samples + at;
         const char *broken = tqi_page_validate(page, choosing->samples_size - at);

@@ -104,6 +104,7 @@ void tqi_work_retire(tqi_job *job, tqi_work *work)
     tq_future_release(work->future);
     tqi_chunk_free(work->chunk);
     tqi_archive_close(work->archive);
+    tqi_external_free(work->rest);
     tqi_work_reuse_text(job, &work->text);
     work->used = false;
     job->works_used--;

@@ -18,6 +18,9 @@
 
 enum { TEXTS_MAX = 4 };
 
+/* Of a range that does not fit the memory: what is sorted at once, at least, and rows of which one text is made. */
+enum { LEAST_TO_SORT = 1 << 20, LEAST_AT_ONCE = 64 << 10, MOST_AT_ONCE = 4 << 20 };
+
 static bool makes_text(const tqi_job *job)
 {
     return job->description.output == TQ_OUTPUT_FILE || job->description.output == TQ_OUTPUT_FD;
@@ -213,16 +216,89 @@ static void make_text(tqi_work *work, int worker, const tqi_rows *rows)
     tqi_parting_free(&parting);
 }
 
+/* Of what one text is made of a range that does not fit the memory. */
+static uint64_t bytes_at_once(const tqi_job *job)
+{
+    uint64_t range = tqi_range_bytes(job);
+
+    return range / 4 > MOST_AT_ONCE ? MOST_AT_ONCE : range / 4 < LEAST_AT_ONCE ? LEAST_AT_ONCE : range / 4;
+}
+
+/* The next rows of such a range. */
+static void write_more(tqi_work *work, int worker)
+{
+    tqi_job *job = work->job;
+    uint64_t bytes = bytes_at_once(job);
+    tqi_rows rows;
+    tq_status status = TQ_OK;
+
+    tqi_rows_init(&rows, NULL); /* they are few: the range must get on, however much others have */
+    tqi_budget_take_anyway(&job->budget, bytes);
+    if (!work->text.data && (work->text.data = tqi_budget_force(&job->budget, 4 * bytes)))
+        work->text.capacity = 4 * bytes;
+    while (!status && rows.n == 0 && !tqi_external_is_over(work->rest)) {
+        tqi_place *place = tqi_enter_order(job, worker);
+
+        status = tqi_external_next(work->rest, bytes, &rows, &work->dropped, &work->error);
+        tqi_leave_order(place);
+    }
+    count_rows(job, &rows, 0, rows.n, &work->account);
+    if (!status)
+        make_text(work, worker, &rows);
+    tqi_rows_free(&rows);
+    tqi_budget_give(&job->budget, bytes);
+    if (status || !tqi_external_is_over(work->rest))
+        return;
+    tqi_external_spilled(work->rest, &work->spilled, &work->spilled_raw);
+    tqi_external_free(work->rest);
+    work->rest = NULL;
+}
+
+/* A range, or its text, does not fit the memory: sort it there, and make the first of its text. Rows that are kept have to fit. */
+static void write_externally(tqi_work *work, int worker, size_t kept)
+{
+    tqi_job *job = work->job;
+    uint64_t range = tqi_range_bytes(job);
+
+    if (!makes_text(job) || !tqi_spec_orders(&job->spec))
+        return;
+    tqi_error_clear(&work->error);
+    tqi_text_free(&work->text);
+    work->loaded = work->account = work->dropped = (tq_account){0};
+    work->bytes = 0;
+    tqi_place *place = tqi_enter_order(job, worker);
+    tqi_external_sort(job->final_spec, job->final, work->part, range > LEAST_TO_SORT ? range : LEAST_TO_SORT,
+                      &work->loaded, &work->rest, &work->error);
+    tqi_leave_order(place);
+    tqi_store_drop(job->final, work->part);
+    if (!work->rest)
+        return;
+    tqi_external_limit(work->rest, kept);
+    write_more(work, worker);
+}
+
+/* Give back what rows take, so that there is memory to do without. Rows that are kept stay. */
+static void forget_rows(tqi_job *job, tqi_rows *rows)
+{
+    if (!rows || !makes_text(job))
+        return;
+    tqi_rows_free(rows);
+    tqi_rows_init(rows, &job->budget);
+}
+
 /* The same of a range whose rows are sorted where they lie. */
 static void write_sorted(tqi_work *work, int worker, size_t kept)
 {
     tqi_job *job = work->job;
     tqi_format format = format_of(job);
-    tqi_sorting *sorting = tqi_direct_load(work, worker, kept);
+    bool too_large;
+    tqi_sorting *sorting = tqi_direct_load(work, worker, kept, &too_large);
     bool copies = !makes_text(job) || own_function(job) || job->description.choose_output;
     tqi_rows *rows = NULL;
     tq_account unwritten = {0};
 
+    if (too_large)
+        write_externally(work, worker, kept);
     if (sorting && copies)
         rows = makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
     if (!sorting || (copies && !rows))
@@ -236,6 +312,11 @@ static void write_sorted(tqi_work *work, int worker, size_t kept)
         tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the rows of the result (see --memory)");
     else if (copies && makes_text(job))
         make_text(work, worker, rows);
+    if (work->error.status == TQ_E_MEMORY) {
+        tqi_direct_unload(job, worker);
+        forget_rows(job, rows);
+        write_externally(work, worker, kept);
+    }
     tqi_store_drop(job->final, work->part);
 }
 
@@ -248,13 +329,24 @@ static void write_rows(tqi_work *work, int worker)
 
     if (atomic_load_explicit(&job->stop, memory_order_relaxed))
         return;
+    if (work->rest) {
+        write_more(work, worker);
+        return;
+    }
     if (tqi_is_direct(job)) {
         write_sorted(work, worker, kept);
         return;
     }
     rows = makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
-    if (!rows || load(job, worker, work->part, rows, &work->error))
+    if (!rows)
         return;
+    if (load(job, worker, work->part, rows, &work->error)) {
+        forget_rows(job, rows);
+        if (work->error.status == TQ_E_MEMORY)
+            write_externally(work, worker, kept);
+        return;
+    }
+    size_t all = kept;
     if (kept > rows->n)
         kept = rows->n;
     count_rows(job, rows, kept, rows->n, &work->dropped);
@@ -268,6 +360,10 @@ static void write_rows(tqi_work *work, int worker)
         make_text(work, worker, rows);
     else
         tqi_rows_settle(rows);
+    if (work->error.status == TQ_E_MEMORY) {
+        forget_rows(job, rows);
+        write_externally(work, worker, all);
+    }
     tqi_store_drop(job->final, work->part);
 }
 
@@ -349,10 +445,14 @@ static void done(tqi_job *job, tqi_work *work)
     tqi_account_add(&job->ordered, &work->loaded);
     tqi_account_add(&job->written, &work->account);
     tqi_account_add(&job->dropped, &work->dropped);
-    write->records += job->first_row[work->part + 1] - job->first_row[work->part];
+    if (!work->rest)
+        write->records += job->first_row[work->part + 1] - job->first_row[work->part];
     write->done = write->records;
     write->bytes += work->text.size - work->bytes;
-    job->texts[work->part] = (tqi_part_text){work->text, true};
+    job->spilled += work->spilled;
+    job->spilled_raw += work->spilled_raw;
+    job->texts[work->part] = (tqi_part_text){work->text, true, work->rest};
+    work->rest = NULL;
     work->text = (tqi_text){.budget = &job->budget};
 }
 
@@ -377,8 +477,12 @@ static bool next_text(tqi_job *job, tqi_text *text)
 
     if (writing->taken == job->n_parts || !job->texts[writing->taken].made)
         return false;
-    *text = job->texts[writing->taken].text;
-    job->texts[writing->taken++].text = (tqi_text){0};
+    tqi_part_text *next = &job->texts[writing->taken];
+    *text = next->text;
+    next->text = (tqi_text){0};
+    next->made = !next->rest;
+    writing->goes_on = next->rest != NULL;
+    writing->taken += next->made;
     return true;
 }
 
@@ -571,10 +675,28 @@ static void write_out(tqi_job *job, bool *moved)
     }
 }
 
+/* More text of the part whose turn it is. */
+static bool make_more(tqi_job *job)
+{
+    tqi_writing *writing = &job->writing;
+
+    if (!writing->goes_on || job->error.status)
+        return false;
+    tqi_work *work = tqi_work_new(job, write_rows);
+    if (!work)
+        return false;
+    work->part = writing->taken;
+    work->rest = job->texts[writing->taken].rest;
+    job->texts[writing->taken].rest = NULL;
+    writing->goes_on = false;
+    tqi_work_start(work);
+    return true;
+}
+
 /* Make texts, but only a few parts ahead of what has been taken. */
 static bool make_texts(tqi_job *job)
 {
-    bool moved = false;
+    bool moved = make_more(job);
     uint32_t ahead = makes_text(job) ? (uint32_t)tqi_work_limit(job) + TEXTS_MAX : job->n_parts;
 
     while (job->next_part < job->writing.taken + ahead && tqi_start_part(job, write_rows)) {

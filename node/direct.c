@@ -33,6 +33,12 @@ static void put_big_endian(uint8_t *to, uint64_t number, int bytes)
         to[i] = (uint8_t)number;
 }
 
+/* Rows of one key are ordered by their values, not by where they come from. */
+static inline bool is_by_value(const tqi_direct *direct)
+{
+    return direct->spec->order == TQ_ORDER_KEY;
+}
+
 /* ---- Pages ---- */
 
 static void close_stretch(tqi_lane *lane)
@@ -70,6 +76,7 @@ static void hand_on(tqi_direct *direct, tqi_lane *lane)
     lane->at = lane->end = NULL;
     lane->page = NULL;
     lane->records = 0;
+    direct->piece += is_by_value(direct) && !direct->splitters; /* the next page goes elsewhere */
     direct->deliver(direct->owner, page);
 }
 
@@ -123,6 +130,8 @@ static __attribute__((noinline)) tq_status make_room(tqi_direct *direct, tqi_lan
 
 void tqi_direct_begin(tqi_direct *direct, tqi_origin origin)
 {
+    if (is_by_value(direct))
+        return;
     if (!direct->splitters && direct->lanes) /* its next records go elsewhere */
         hand_on(direct, &direct->lanes[0]);
     direct->origin = origin;
@@ -141,13 +150,31 @@ tqi_spec tqi_direct_sample_spec(const tqi_spec *spec)
 
     made.budget = NULL; /* they are few, and what comes after them depends on them */
     made.shape = made.result_shape = (tqi_value_shape){TQ_FIXED, TQI_ORIGIN_BYTES};
+    made.order = TQ_ORDER_STABLE;
     return made;
 }
 
-tqi_entry tqi_direct_sample(const tqi_direct *direct, const tqi_key *key)
+/* The first bytes of a value, with zeros behind its end; of a number, bytes that compare as it does. */
+static void begin_of_value(const tqi_value_shape *shape, int64_t number, tq_slice value, uint8_t *to)
+{
+    memset(to, 0, TQI_ORIGIN_BYTES);
+    if (shape->type == TQ_I64)
+        put_big_endian(to, (uint64_t)number ^ (uint64_t)1 << 63, 8);
+    else if (value.size)
+        memcpy(to, value.data, value.size < TQI_ORIGIN_BYTES ? value.size : TQI_ORIGIN_BYTES);
+}
+
+static tqi_entry sample_of(const tqi_direct *direct, const tqi_key *key)
 {
     return (tqi_entry){
         .word = {key->word[0], key->word[1]}, .value = (uint64_t)(uintptr_t)direct->value, .size = (uint32_t)key->size};
+}
+
+tqi_entry tqi_direct_sample(tqi_direct *direct, const tqi_key *key, int64_t number, tq_slice value)
+{
+    if (is_by_value(direct))
+        begin_of_value(&direct->spec->result_shape, number, value, direct->value);
+    return sample_of(direct, key);
 }
 
 static bool same_key(const tqi_entry *a, const tqi_entry *b)
@@ -184,8 +211,14 @@ tq_status tqi_direct_put(tqi_direct *direct, const tqi_key *key, int64_t number,
     tqi_lane *lane = direct->lanes;
 
     if (direct->splitters) {
-        tqi_entry entry = tqi_direct_sample(direct, key);
-        uint32_t range = tqi_range_of(direct->splitters, &entry);
+        tqi_entry entry = sample_of(direct, key);
+        uint32_t range;
+
+        if (!tqi_range_by_prefix(direct->splitters, &entry, &range)) {
+            if (is_by_value(direct))
+                begin_of_value(shape, number, value, direct->value);
+            range = tqi_range_of(direct->splitters, &entry);
+        }
 
         lane += range;
         if (direct->spec->unique && comes_again(direct, lane, range, &entry)) {

@@ -1,7 +1,7 @@
-/* The way of records that are rows already (TQ_ORDER_STABLE): there is nothing to combine or to reduce, so they need not meet
- * by hash first. A worker writes what its mapper emits into the page of the range of keys it belongs to, once.
+/* The way of records that are rows already (TQ_ORDER_STABLE, and TQ_ORDER_KEY of many jobs): there is nothing to combine or to
+ * reduce, so they need not meet by hash first. A worker writes what its mapper emits into the page of the range of keys it belongs to, once.
  *
- * Rows of one key must come out in the order of the input. A position for each record would cost as much as a short
+ * With TQ_ORDER_STABLE rows of one key must come out in the order of the input. A position for each record would cost as much as a short
  * record; but a worker emits the records of a piece of input in their order, so it is enough to say where the piece began.
  * The payload of such a page is a row of stretches: a header of 16 bytes, and records of one piece as they were emitted.
  * Pages of one piece and range are handed on in their order, and keep it on their way.
@@ -9,6 +9,9 @@
  * So the order of all rows is total, and a splitter can lie between rows of one key: it has a position too, as the value of
  * its row, and ranges stay small whatever the keys are. Where only the first row of a key is wanted, splitters have no
  * position, and a key that is so frequent that a range begins with it is thinned out here already.
+ *
+ * With TQ_ORDER_KEY the value takes the place of the position: a splitter has the first bytes of its sample's, and origins are
+ * all the same.
  *
  * One thread at a time. */
 #ifndef TQI_DIRECT_H
@@ -32,7 +35,8 @@ typedef struct tqi_stretch_header {
 
 _Static_assert(sizeof(tqi_stretch_header) == 16, "it is written as it is");
 
-/* An origin as the value of a sample: big-endian, so that values compare as origins do. */
+/* The value of a sample: an origin, big-endian, so that values compare as origins do; or, with TQ_ORDER_KEY, the first bytes of
+ * the pair's own, which compare as that does. */
 enum { TQI_ORIGIN_BYTES = 12 };
 
 /* The open page of a range. */
@@ -48,15 +52,15 @@ typedef struct tqi_lane {
 typedef struct tqi_direct {
     const tqi_spec *spec; /* of the ranges, which are its partitions */
     const tqi_splitters
-        *splitters; /* NULL: a piece's records go to one partition of this rank, whatever their keys are */
+        *splitters; /* NULL: a piece's records, or a page of them, go to one partition of this rank, whatever their keys */
     tqi_lane *lanes;
     uint32_t n_lanes;
     size_t page_bytes;
     tqi_deliver_fn deliver;
     void *owner;
     tqi_origin origin; /* of the piece at hand, */
-    uint8_t value[TQI_ORIGIN_BYTES];
-    uint64_t piece; /* and its number here, from 1 on */
+    uint64_t piece;    /* and its number here, from 1 on; with TQ_ORDER_KEY, of a page */
+    uint8_t value[TQI_ORIGIN_BYTES]; /* of a sample */
     tq_account written, left_out;
 } tqi_direct;
 
@@ -75,8 +79,8 @@ tq_status tqi_direct_put(tqi_direct *direct, const tqi_key *key, int64_t number,
 /* Hand on all open pages. */
 void tqi_direct_flush(tqi_direct *direct);
 
-/* A sample of a pair: an entry for a sampler whose spec is made by tqi_direct_sample_spec, valid while direct stays. */
-tqi_entry tqi_direct_sample(const tqi_direct *direct, const tqi_key *key);
+/* A sample of a pair: an entry for a sampler whose spec is made by tqi_direct_sample_spec, valid until the next. */
+tqi_entry tqi_direct_sample(tqi_direct *direct, const tqi_key *key, int64_t number, tq_slice value);
 tqi_spec tqi_direct_sample_spec(const tqi_spec *spec);
 
 /* Walk over the stretches of a validated page, from page + TQI_PAGE_HEADER on. False at the end, with *cursor == end, or

@@ -22,7 +22,7 @@ static void init_early(tq_emitter *emitter, size_t bytes)
 {
     const tqi_spec *spec = emitter->spec;
 
-    emitter->special = spec->order == TQ_ORDER_STABLE || spec->arrival;
+    emitter->special = spec->direct || spec->arrival;
     emitter->sums = spec->combine == TQ_SUM && !tqi_spec_is_placed(spec);
     bool has_front = emitter->sums && tqi_front_init(&emitter->front, spec->budget, bytes);
     bool has_hot = spec->combine == TQ_STATS && tqi_hot_init(&emitter->hot, spec->budget, bytes);
@@ -42,7 +42,7 @@ static tq_status init_bins(tq_emitter *emitter)
 {
     const tqi_spec *spec = emitter->spec;
 
-    if (spec->order == TQ_ORDER_STABLE)
+    if (spec->direct)
         return TQ_OK;
     return tqi_bins_init(&emitter->bins, spec, tqi_bins_count(spec->partitions), spec->worker_bytes);
 }
@@ -246,7 +246,7 @@ static tq_status finish_direct(tq_emitter *emitter)
 
 tq_status tqi_emitter_finish(tq_emitter *emitter)
 {
-    if (emitter->spec->order == TQ_ORDER_STABLE)
+    if (emitter->spec->direct)
         return finish_direct(emitter);
     tqi_evicted evicted;
     tqi_evicted32 evicted32;
@@ -314,14 +314,13 @@ static tq_status combine_early(tq_emitter *emitter, const tqi_key *key, uint64_t
     return status;
 }
 
-/* TQ_ORDER_STABLE. */
 static tq_status add_direct(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
 {
     const tqi_spec *spec = emitter->spec;
     tq_account pair = {0};
 
     if (emitter->sampler) {
-        tqi_entry sample = tqi_direct_sample(&emitter->direct, key);
+        tqi_entry sample = tqi_direct_sample(&emitter->direct, key, number, value);
 
         tqi_sampler_see(emitter->sampler, &sample, 1);
     }
@@ -352,7 +351,7 @@ static tq_status add_with_place(tq_emitter *emitter, const tqi_key *key, int64_t
 
 static tq_status add_specially(tq_emitter *emitter, const tqi_key *key, uint64_t hash, int64_t number, tq_slice value)
 {
-    if (emitter->spec->order == TQ_ORDER_STABLE)
+    if (emitter->spec->direct)
         return add_direct(emitter, key, hash, number, value);
     return add_with_place(emitter, key, number, value);
 }
@@ -509,7 +508,7 @@ void tqi_emitter_begin(tq_emitter *emitter, const tq_record *chunk)
 
     if (emitter->spec->arrival)
         tqi_arrival_begin(&emitter->arrival, chunk->file_number, chunk->offset);
-    if (emitter->spec->order == TQ_ORDER_STABLE)
+    if (emitter->spec->direct)
         tqi_direct_begin(&emitter->direct, (tqi_origin){chunk->offset, (uint32_t)chunk->file_number});
     emitter->padded_begin = chunk->data;
     emitter->padded_end = chunk->data + chunk->size;

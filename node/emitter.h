@@ -6,7 +6,7 @@
  * helped much. So are all bins at the end: what belongs to this rank as it is, since it will be combined when it is
  * reduced, and what belongs to others combined, if that makes it less.
  *
- * With TQ_ORDER_STABLE there are no bins: pairs go straight into the ranges of their keys (node/direct.h), or, while the
+ * Where records are rows already there are no bins: pairs go straight into the ranges of their keys (node/direct.h), or, while the
  * input is sampled to find out where these lie, to a sampler alone.
  *
  * Owned by one worker index at a time (see tq_worker). The engine may touch an emitter only while no task runs on
@@ -59,7 +59,7 @@ typedef struct tqi_pending {
 
 struct tq_emitter {
     const tqi_spec *spec;
-    bool special; /* pairs take a way of their own: TQ_ORDER_STABLE, or with their places behind the keys */
+    bool special; /* pairs take a way of their own: they are rows already, or have their places behind the keys */
     tqi_arrival arrival; /* of the latter */
     bool sums; /* of a kind that goes through the front and straight into bins */
     tqi_front front;
@@ -91,7 +91,7 @@ struct tq_emitter {
     tqi_batch batch;                               /* room for the work on a batch of sums, */
     tqi_hot_done hot_done;                         /* and of statistics */
     tqi_pending pending;
-    tqi_direct direct; /* TQ_ORDER_STABLE */
+    tqi_direct direct; /* spec->direct */
     tqi_sampler *sampler; /* of what is emitted then; NULL: none is wanted, */
     bool samples;         /* or it is all that is wanted: */
     tqi_sample_size sampled;
@@ -102,12 +102,12 @@ tq_status tqi_emitter_init(tq_emitter *emitter, const tqi_spec *spec, int worker
                            const atomic_bool *stop, size_t early_bytes);
 void tqi_emitter_free(tq_emitter *emitter);
 
-/* TQ_ORDER_STABLE: where pairs go, before the first of them. See tqi_direct_init; sampler is shown them, and may be NULL.
+/* spec->direct: where pairs go, before the first of them. See tqi_direct_init; sampler is shown them, and may be NULL.
  * TQ_E_MEMORY. */
 tq_status tqi_emitter_go_direct(tq_emitter *emitter, const tqi_spec *ranges, const tqi_splitters *splitters,
                                 uint64_t memory, tqi_sampler *sampler);
 
-/* TQ_ORDER_STABLE: pairs are shown to sampler, and forgotten. */
+/* spec->direct: pairs are shown to sampler, and forgotten. */
 void tqi_emitter_only_sample(tq_emitter *emitter, tqi_sampler *sampler);
 
 /* Send everything on its way. Nothing is emitted after that. */

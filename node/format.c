@@ -233,14 +233,21 @@ static tq_slice join(const output_row *row, char *memory)
     return (tq_slice){memory, row->key.size + row->value.size};
 }
 
+/* Whether key and value are one string. */
+static bool is_joined(tq_row_text shown)
+{
+    return shown == TQ_ROW_BYTES || shown == TQ_ROW_LINE;
+}
+
 static char *put_json_row(const tqi_format *format, const tqi_value_shape *shape, const output_row *row, char *to, char *spare)
 {
-    bool has_key = format->columns == TQ_ROW_PAIR || format->columns == TQ_ROW_KEY || format->columns == TQ_ROW_BYTES;
-    bool has_value = format->columns != TQ_ROW_KEY && format->columns != TQ_ROW_BYTES;
+    bool joined = is_joined(format->columns);
+    bool has_key = format->columns == TQ_ROW_PAIR || format->columns == TQ_ROW_KEY || joined;
+    bool has_value = format->columns != TQ_ROW_KEY && !joined;
 
     *to++ = '{';
     if (has_key)
-        to = put_json_pair(to, format->key_name, format->columns == TQ_ROW_BYTES ? join(row, spare) : row->key);
+        to = put_json_pair(to, format->key_name, joined ? join(row, spare) : row->key);
     if (has_key && has_value)
         *to++ = ',';
     if (has_value && shape->type == TQI_SUMMARY) {
@@ -264,7 +271,7 @@ static char *put_column(const tqi_format *format, tq_slice bytes, char *to)
 
 static char *put_text_row(const tqi_format *format, const tqi_value_shape *shape, const output_row *row, char *to)
 {
-    if (format->columns == TQ_ROW_BYTES)
+    if (is_joined(format->columns))
         to = put(to, row->key.data, row->key.size);
     if (format->columns == TQ_ROW_PAIR || format->columns == TQ_ROW_KEY)
         to = put_column(format, row->key, to);
@@ -274,7 +281,7 @@ static char *put_text_row(const tqi_format *format, const tqi_value_shape *shape
         to = put_number(to, row->number);
     else if (format->columns != TQ_ROW_KEY && shape->type == TQI_SUMMARY)
         to = put_summary(to, summary_of(row), false);
-    else if (format->columns == TQ_ROW_VALUE_BYTES || format->columns == TQ_ROW_BYTES)
+    else if (format->columns == TQ_ROW_VALUE_BYTES || is_joined(format->columns))
         to = put(to, row->value.data, row->value.size);
     else if (format->columns != TQ_ROW_KEY)
         to = put_column(format, row->value, to);

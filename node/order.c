@@ -193,6 +193,15 @@ static uint32_t search(const tqi_splitters *splitters, const tqi_entry *entry, s
     return (uint32_t)low;
 }
 
+bool tqi_range_by_prefix(const tqi_splitters *splitters, const tqi_entry *entry, uint32_t *range)
+{
+    uint64_t prefix = tqi_row_prefix(splitters->spec->order, entry);
+    size_t n = splitters->rows.n, low = count_less(splitters->prefixes, n, prefix);
+
+    *range = (uint32_t)low;
+    return low == n || splitters->prefixes[low] != prefix;
+}
+
 uint32_t tqi_range_of(const tqi_splitters *splitters, const tqi_entry *entry)
 {
     const tqi_spec *spec = splitters->spec;

@@ -58,4 +58,7 @@ void tqi_splitters_free(tqi_splitters *splitters);
 /* The range of a row: how many splitters do not come behind it. */
 uint32_t tqi_range_of(const tqi_splitters *splitters, const tqi_entry *entry);
 
+/* The same by the row's prefix alone; false if that does not tell. Not for TQ_ORDER_USER. */
+bool tqi_range_by_prefix(const tqi_splitters *splitters, const tqi_entry *entry, uint32_t *range);
+
 #endif

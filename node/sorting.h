@@ -1,6 +1,6 @@
-/* Sorting the rows of a range where they lie (TQ_ORDER_STABLE): what moves is an item of 16 bytes for each, the first 8 bytes
+/* Sorting the rows of a range where they lie (node/direct.h): what moves is an item of 16 bytes for each, the first 8 bytes
  * of its key and where its record is; the records stay in their pages until they become text. Equal keys stay in the order
- * of the input.
+ * of the input, or, with TQ_ORDER_KEY, are ordered by their values.
  *
  * A sorting belongs to one worker, which uses it for one range after the other. */
 #ifndef TQI_SORTING_H
@@ -33,7 +33,15 @@ void tqi_sorting_free(tqi_sorting *sorting);
 tq_status tqi_sorting_load(tqi_sorting *sorting, const tqi_spec *spec, const tqi_store *store, uint32_t part,
                            tq_account *account, tq_error *error);
 
+/* The same of pages first .. end - 1 of it. */
+tq_status tqi_sorting_load_pages(tqi_sorting *sorting, const tqi_spec *spec, const tqi_store *store, uint32_t part,
+                                 size_t first, size_t end, tq_account *account, tq_error *error);
+
 void tqi_sorting_sort(tqi_sorting *sorting);
+
+/* Where the pieces of input lie that rows came from: the first before the second, and nothing is loaded behind the first. */
+void tqi_sorting_find_origins(tqi_sorting *sorting);
+tqi_origin tqi_sorting_origin(const tqi_sorting *sorting, size_t i);
 
 /* Of rows with the same key, which are sorted, keep the first. The others are added to dropped. */
 void tqi_sorting_unique(tqi_sorting *sorting, tq_account *dropped);

@@ -37,6 +37,7 @@ typedef struct tqi_spec {
     tq_compare_fn compare; /* TQ_ORDER_USER */
     uint64_t limit;
     bool unique;
+    bool direct; /* records are rows already: see node/direct.h */
     bool mixed; /* TQ_ORDER_NONE, and partitions are no ranges of hashes: rows are put in that order when all are made */
     tq_compression spill_compression; /* one that this build has */
     void *user;

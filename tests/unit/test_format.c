@@ -89,13 +89,14 @@ static tq_slice line_of(const tqi_format *format, int type, tq_slice key, int64_
 /* What of a row is shown. */
 static void test_columns(void **state)
 {
-    static const char *const texts[] = {"k\\t\tv\\n\n", "k\\t\n", "v\\n\n", "v\n", "k\tv\n"};
+    static const char *const texts[] = {"k\\t\tv\\n\n", "k\\t\n", "v\\n\n", "v\n", "k\tv\n",
+                                        "k\tv\n\n"};
     static const char *const objects[] = {"{\"key\":\"k\\t\",\"value\":\"v\\n\"}\n", "{\"key\":\"k\\t\"}\n",
                                           "{\"value\":\"v\\n\"}\n", "{\"value\":\"v\\n\"}\n",
-                                          "{\"key\":\"k\\tv\\n\"}\n"};
+                                          "{\"key\":\"k\\tv\\n\"}\n", "{\"key\":\"k\\tv\\n\"}\n"};
 
     (void)state;
-    for (int columns = TQ_ROW_PAIR; columns <= TQ_ROW_BYTES; columns++) {
+    for (int columns = TQ_ROW_PAIR; columns <= TQ_ROW_LINE; columns++) {
         tqi_format text = text_format, json = json_format;
 
         text.columns = json.columns = (tq_row_text)columns;

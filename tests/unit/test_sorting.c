@@ -127,7 +127,7 @@ static void choose(world *all)
         tqi_key key = load(&all->rows[i]);
 
         tqi_direct_begin(&direct, origin_of(all->rows[i].piece));
-        tqi_entry entry = tqi_direct_sample(&direct, &key);
+        tqi_entry entry = tqi_direct_sample(&direct, &key, 0, (tq_slice){NULL, 0});
         tq_slice value = tqi_entry_value(&all->sample_spec.result_shape, &entry);
         assert_int_equal(tqi_rows_append(&samples, &all->sample_spec.result_shape, tqi_entry_key(&entry), 0, value),
                          TQ_OK);

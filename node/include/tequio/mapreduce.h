@@ -330,14 +330,15 @@ typedef enum tq_format {
               * surrogateescape has it, so that no two keys look alike */
 } tq_format;
 
-/* What of a row its TQ_TEXT shows; the two that end in BYTES are never escaped. TQ_JSON has an object of the same columns,
- * and one of key_name alone for TQ_ROW_BYTES. */
+/* What of a row its TQ_TEXT shows; from TQ_ROW_VALUE_BYTES on nothing is escaped. TQ_JSON has an object of the same columns,
+ * and one of key_name alone for TQ_ROW_BYTES and TQ_ROW_LINE. */
 typedef enum tq_row_text {
     TQ_ROW_PAIR,        /* key TAB value LF */
     TQ_ROW_KEY,         /* key LF */
     TQ_ROW_VALUE,       /* value LF */
     TQ_ROW_VALUE_BYTES, /* value, and nothing behind it */
-    TQ_ROW_BYTES        /* key and value, and nothing between or behind them */
+    TQ_ROW_BYTES,       /* key and value, and nothing between or behind them */
+    TQ_ROW_LINE         /* key and value, and nothing between them, LF */
 } tq_row_text;
 
 /* An order of the job's own: less than 0 if row a comes before b, greater if behind it, 0 if it does not matter; then the key's
