@@ -260,7 +260,7 @@ static void stream_to_rows(tqi_group_stream *from, tqi_rows *rows)
         tq_slice value = tqi_entry_value(shape, from->next);
 
         if (tqi_rows_append(rows, shape, tqi_entry_key(from->next), (int64_t)from->next->value, value))
-            tqi_fail_memory(from->error, value.size, "rows");
+            tqi_fail(from->error, TQ_E_MEMORY, "no memory for the rows of the result (see --memory)");
         else if (are_many(rows))
             from->sink->rows(from->sink->owner, rows, from->error);
     }
@@ -414,7 +414,7 @@ tq_status tqi_reducing_stream(tqi_reducer *reducer, const tqi_spool *spool, cons
     tqi_rows rows;
 
     tqi_error_clear(error);
-    tqi_rows_init(&rows, spec->budget);
+    tqi_rows_init(&rows, tqi_spec_has_reducer(spec) ? spec->budget : NULL); /* the others are few at a time */
     tqi_group_stream_open(&from, spool, sink, error);
     if (!error->status && spec->reduce_keys)
         call_pulling_reducer(reducer, NULL, 0, &from, &rows, error);

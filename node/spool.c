@@ -67,7 +67,7 @@ static tqi_writer new_run(tqi_spool *spool, tq_account *ignored)
 static tq_status put(tqi_spool *spool, tqi_writer *writer, const tqi_entry *entries, size_t n)
 {
     if (tqi_writer_put(writer, entries, n))
-        tqi_fail_memory(spool->error, TQI_RUN_READ_BYTES, "a page of a run");
+        tqi_fail(spool->error, TQ_E_MEMORY, "no memory for a page of a run (see --memory)");
     return spool->error->status;
 }
 
@@ -154,7 +154,7 @@ static const tqi_entry *look(const tqi_spool *spool, uint32_t run, tqi_run_reade
         tqi_rows_clear(&reader->rows);
         tq_status status = tqi_rows_append_page(&reader->rows, &spool->spec->shape, page, true);
         if (status == TQ_E_MEMORY)
-            tqi_fail_memory(error, TQI_RUN_READ_BYTES, "reading runs");
+            tqi_fail(error, status, "no memory to read runs (see --memory)");
         else if (status)
             tqi_fail(error, status, "a page of a run is malformed");
         if (status)
