@@ -82,6 +82,8 @@ static void done(tqi_job *job, tqi_work *work)
     tqi_account_add(&job->reduced, &work->reduced.reduced);
     tqi_account_add(&job->result, &work->reduced.rows);
     job->merged_reducing += work->reduced.merged;
+    job->spilled += work->reduced.spilled;
+    job->spilled_raw += work->reduced.spilled_raw;
     job->passes = work->reduced.passes > job->passes ? work->reduced.passes : job->passes;
     reduce->done++;
     reduce->bytes += part->bytes;

@@ -336,6 +336,10 @@ static tq_status reduce_spooled(tqi_reducer *reducer, const tqi_store *store, ui
             no_memory(reducer, part, error);
         reducer->table.hashes = hashes;
     }
+    uint64_t spilled, raw;
+    tqi_spool_spilled(&spool, &spilled, &raw);
+    account->spilled += spilled;
+    account->spilled_raw += raw;
     tqi_spool_free(&spool);
     return error->status;
 }

@@ -34,6 +34,7 @@ typedef struct tqi_reduce_account {
     tq_account rows;     /* of the result */
     uint64_t merged;
     uint64_t passes; /* over the pages; 1 if everything fitted */
+    uint64_t spilled, spilled_raw; /* bytes of runs in the spill folder, and of their pages before they were packed */
 } tqi_reduce_account;
 
 /* table_bytes: of the table, 0 = no bound but the budget's. TQ_E_MEMORY. */

@@ -99,6 +99,7 @@ static tq_status merge_all(tqi_spool *spool, tq_error *error)
         put(spool, &writer, entry, 1);
     finish(spool, &writer);
     tqi_spool_reader_close(&reader);
+    tqi_spool_spilled(&old, &spool->spilled, &spool->spilled_raw);
     tqi_store_free(&old.store);
     return error->status;
 }
@@ -118,6 +119,12 @@ tq_status tqi_spool_add(tqi_spool *spool, const tqi_entry *entries, size_t n, tq
 tq_status tqi_spool_seal(tqi_spool *spool, tq_error *error)
 {
     return tqi_store_seal(&spool->store, error);
+}
+
+void tqi_spool_spilled(const tqi_spool *spool, uint64_t *spilled, uint64_t *raw)
+{
+    *spilled = spool->spilled + spool->store.spilled;
+    *raw = spool->spilled_raw + spool->store.spilled_raw;
 }
 
 /* ---- Reading them ---- */

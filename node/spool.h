@@ -20,6 +20,7 @@ typedef struct tqi_spool {
     tqi_before_fn before; /* by = spec */
     const char *tmpdir;
     uint32_t n, most; /* runs, and how many there may be */
+    uint64_t spilled, spilled_raw; /* bytes of runs that were merged into one, and of their pages */
     tq_error *error;  /* while pages are delivered */
 } tqi_spool;
 
@@ -35,6 +36,9 @@ tq_status tqi_spool_add(tqi_spool *spool, const tqi_entry *entries, size_t n, tq
 
 /* No run will come any more. The same errors. */
 tq_status tqi_spool_seal(tqi_spool *spool, tq_error *error);
+
+/* Bytes that were written to the spill folder so far, and of pages before they were packed. */
+void tqi_spool_spilled(const tqi_spool *spool, uint64_t *spilled, uint64_t *raw);
 
 /* The entries of all runs, in order. Several readers may read the same runs. */
 typedef struct tqi_spool_reader {
