@@ -145,4 +145,5 @@ void tqi_share_memory(tqi_job *job)
         shares->slab = TQI_BLOCKS_PER_SLAB * shares->block;
     }
     job->spec.worker_bytes = shares->worker;
+    job->spec.one_host = job->comm->hosts == 1;
 }

@@ -8,10 +8,13 @@ typedef struct progress {
     uint64_t records_before, records_after;
 } progress;
 
-/* Too few records were merged for the trouble: an eighth of them, over several bins. */
-static bool is_useless(const progress *so_far)
+/* Too few records were merged for the trouble, over several bins: an eighth of them, or, since that costs more than moving records
+ * within a host, three quarters of those that go to another rank there. */
+static bool is_useless(const tqi_spec *spec, const progress *so_far, bool last)
 {
-    return so_far->records_before >= 4096 && so_far->records_after > so_far->records_before / 8 * 7;
+    uint64_t most = last && spec->one_host ? so_far->records_before / 4 : so_far->records_before / 8 * 7;
+
+    return so_far->records_before >= 4096 && so_far->records_after > most;
 }
 
 static tq_status need_scratch(tq_emitter *emitter)
@@ -168,7 +171,7 @@ static tq_status compact(tq_emitter *emitter, bool last)
     tq_status status = emitter->status;
 
     for (uint32_t b = 0; b < bins->n && !status; b++) {
-        bool combines = spec->combine != TQ_COMBINE_NONE && !is_useless(&so_far);
+        bool combines = spec->combine != TQ_COMBINE_NONE && !is_useless(spec, &so_far, last);
         bool is_own = b - spec->first_partition < spec->own_partitions;
 
         if (tqi_emitter_stopped(emitter))

@@ -48,6 +48,7 @@ typedef struct tqi_spec {
     uint32_t first_partition; /* of this rank: first_partition .. first_partition + own_partitions - 1 */
     uint32_t own_partitions;
     int rank;
+    bool one_host; /* all ranks are there */
     tqi_budget *budget;
     tqi_budget *disk;        /* of bytes that may be spilled; NULL: no bound but the disk */
     tqi_pool *pool;          /* of the workers' pages */
