@@ -14,6 +14,8 @@ enum { PIECE_BYTES = 256 << 20 };
 enum { FIRST_REST_US = 20, MOST_FIRST_REST_US = 500, LONGEST_REST_US = 4000, MOST_LONGEST_REST_US = 20000 };
 /* Nothing depends on it but reports, which many ranks send less often. */
 enum { LONGEST_REST_TILL_RUNG_US = 50000, MOST_LONGEST_REST_TILL_RUNG_US = 200000, RANKS_OF_LONGEST_REST = 16 };
+/* Of MPI's threads: some libraries keep one that never sleeps. */
+enum { LONGEST_UNREST_US = 1000000 };
 
 tq_status tqi_mpi_check(int code, const char *what, tq_error *error)
 {
@@ -160,8 +162,13 @@ static tq_status initialize(tqi_comm *comm, bool inline_engine, tq_error *error)
     if (finalized)
         return tqi_fail(error, TQ_E_USAGE, "MPI is finalized already, and cannot be started twice");
     if (!initialized) {
+        tqi_threads before;
+
         comm->finalize = true;
+        tqi_threads_list(&before);
         int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+        tqi_threads_list(&comm->threads);
+        tqi_threads_leave_out(&comm->threads, &before);
         send_at_once();
         return tqi_mpi_check(code, "MPI_Init_thread", error);
     }
@@ -239,6 +246,15 @@ tq_status tqi_comm_open(tqi_comm *comm, MPI_Comm parent, bool inline_engine, tq_
     return status;
 }
 
+/* Open MPI 4.1 leaves MPI_Init with an event queued for a thread of its own (the declaration of its programming model,
+ * which comes back from PMIx), and MPI_Finalize unloads the code of the event before it ends that thread. On a busy host a
+ * thread may get no core from the one to the other when a job is small, and crashes then. */
+static void finalize(const tqi_comm *comm)
+{
+    tqi_threads_await_rest(&comm->threads, LONGEST_UNREST_US);
+    MPI_Finalize();
+}
+
 void tqi_comm_close(tqi_comm *comm)
 {
     tqi_bells_let_go(comm->bells);
@@ -250,7 +266,7 @@ void tqi_comm_close(tqi_comm *comm)
     if (comm->control != MPI_COMM_NULL)
         MPI_Comm_free(&comm->control);
     if (comm->finalize)
-        MPI_Finalize();
+        finalize(comm);
     comm->finalize = false;
 }
 

@@ -13,6 +13,7 @@
 #define TQI_COMM_H
 
 #include "mpi/bell.h"
+#include "mpi/threads.h"
 #include <mpi.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,7 +39,8 @@ typedef struct tqi_comm {
     int hosts;           /* how many hosts the ranks are on */
     int host_ranks;      /* how many ranks are on this one */
     unsigned crowd;      /* ranks for each core of this host, at least 1 */
-    bool finalize;       /* MPI was initialized here */
+    bool finalize;       /* MPI was initialized here, */
+    tqi_threads threads; /* and started these */
     bool broken;         /* MPI failed: nothing that waits for other ranks may be called any more */
     tqi_bells *bells;
     MPI_Comm collective; /* rounds and what else all ranks do together; MPI_COMM_NULL with one rank */
