@@ -209,7 +209,7 @@ static tq_status run_of_records(tqi_external *external, const tqi_store *store, 
 {
     tqi_sorting sorting;
 
-    tqi_sorting_init(&sorting, external->spec.budget, external->memory);
+    tqi_sorting_init(&sorting, external->spec.budget, UINT64_MAX); /* it has to get on, as above */
     tq_status status = tqi_sorting_load_pages(&sorting, &external->spec, store, part, first, end, account, error);
     if (!status) {
         tqi_sorting_sort(&sorting);
@@ -224,7 +224,7 @@ static tq_status run_of_records(tqi_external *external, const tqi_store *store, 
 static size_t end_of_run(const tqi_external *external, const tqi_store_part *part, size_t first)
 {
     uint64_t each = external->spec.direct ? 3 * sizeof(tqi_sort_item) : 5 * sizeof(tqi_entry);
-    double factor = 1 + (double)each * (double)part->records / (double)(part->bytes + 1);
+    double factor = 1.25 + (double)each * (double)part->records / (double)(part->bytes + 1);
     uint64_t most = (uint64_t)((double)external->memory / factor), bytes = part->pages[first].size;
     size_t end = first + 1;
 
