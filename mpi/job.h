@@ -380,6 +380,19 @@ bool tqi_write_step(tqi_job *job, tqi_vote *vote);
 void tqi_write_number_kept(tqi_job *job);
 /* Complete this rank's sends of text; the job is ending early. */
 void tqi_write_abandon(tqi_job *job);
+/* Of the functions of mpi/write.c what mpi/write_external.c needs: whether rows become text, or are kept; add rows from .. to - 1
+ * to account; append the text of rows to that of the task. */
+bool tqi_makes_text(const tqi_job *job);
+void tqi_count_rows(const tqi_job *job, const tqi_rows *rows, size_t from, size_t to, tq_account *account);
+void tqi_make_text(tqi_work *work, int worker, const tqi_rows *rows);
+
+/* ---- mpi/write_external.c ---- */
+
+/* A range, or its text, does not fit the memory: sort it in the spill folder, and make the first of its text. work->rest: there
+ * is more. Rows that are kept have to fit: then nothing is done. kept: how many rows are written, at most. */
+void tqi_write_externally(tqi_work *work, int worker, size_t kept);
+/* The next text of such a range. */
+void tqi_write_more(tqi_work *work, int worker);
 
 /* ---- mpi/memory.c ---- */
 

@@ -18,10 +18,7 @@
 
 enum { TEXTS_MAX = 4 };
 
-/* Of a range that does not fit the memory: what is sorted at once, at least, and rows of which one text is made. */
-enum { LEAST_TO_SORT = 1 << 20, LEAST_AT_ONCE = 64 << 10, MOST_AT_ONCE = 4 << 20 };
-
-static bool makes_text(const tqi_job *job)
+bool tqi_makes_text(const tqi_job *job)
 {
     return job->description.output == TQ_OUTPUT_FILE || job->description.output == TQ_OUTPUT_FD;
 }
@@ -97,7 +94,7 @@ static tq_status load(tqi_job *job, int worker, uint32_t part, tqi_rows *rows, t
         status = tqi_store_page(job->final, part, i, &buffer, &page, error);
         if (status)
             break;
-        bool stays = makes_text(job) && tqi_store_keeps_page(job->final, part, i);
+        bool stays = tqi_makes_text(job) && tqi_store_keeps_page(job->final, part, i);
         status = tqi_rows_append_page(rows, &job->spec.result_shape, page, stays);
         if (status == TQ_E_MEMORY)
             tqi_fail(error, status, "no memory for the rows of the result (see --memory)");
@@ -112,7 +109,7 @@ static tq_status load(tqi_job *job, int worker, uint32_t part, tqi_rows *rows, t
     return status;
 }
 
-static void count_rows(const tqi_job *job, const tqi_rows *rows, size_t from, size_t to, tq_account *account)
+void tqi_count_rows(const tqi_job *job, const tqi_rows *rows, size_t from, size_t to, tq_account *account)
 {
     for (size_t i = from; i < to; i++)
         tqi_account_entry(&job->spec, &job->spec.result_shape, &rows->entries[i], account);
@@ -193,7 +190,7 @@ static void put_frames(tqi_work *work, int worker, const tqi_parting *parting)
     }
 }
 
-static void make_text(tqi_work *work, int worker, const tqi_rows *rows)
+void tqi_make_text(tqi_work *work, int worker, const tqi_rows *rows)
 {
     tqi_job *job = work->job;
 
@@ -216,71 +213,10 @@ static void make_text(tqi_work *work, int worker, const tqi_rows *rows)
     tqi_parting_free(&parting);
 }
 
-/* Of what one text is made of a range that does not fit the memory. */
-static uint64_t bytes_at_once(const tqi_job *job)
-{
-    uint64_t range = tqi_range_bytes(job);
-
-    return range / 4 > MOST_AT_ONCE ? MOST_AT_ONCE : range / 4 < LEAST_AT_ONCE ? LEAST_AT_ONCE : range / 4;
-}
-
-/* The next rows of such a range. */
-static void write_more(tqi_work *work, int worker)
-{
-    tqi_job *job = work->job;
-    uint64_t bytes = bytes_at_once(job);
-    tqi_rows rows;
-    tq_status status = TQ_OK;
-
-    tqi_rows_init(&rows, NULL); /* they are few: the range must get on, however much others have */
-    tqi_budget_take_anyway(&job->budget, bytes);
-    if (!work->text.data && (work->text.data = tqi_budget_force(&job->budget, 4 * bytes)))
-        work->text.capacity = 4 * bytes;
-    while (!status && rows.n == 0 && !tqi_external_is_over(work->rest)) {
-        tqi_place *place = tqi_enter_order(job, worker);
-
-        status = tqi_external_next(work->rest, bytes, &rows, &work->dropped, &work->error);
-        tqi_leave_order(place);
-    }
-    count_rows(job, &rows, 0, rows.n, &work->account);
-    if (!status)
-        make_text(work, worker, &rows);
-    tqi_rows_free(&rows);
-    tqi_budget_give(&job->budget, bytes);
-    if (status || !tqi_external_is_over(work->rest))
-        return;
-    tqi_external_spilled(work->rest, &work->spilled, &work->spilled_raw);
-    tqi_external_free(work->rest);
-    work->rest = NULL;
-}
-
-/* A range, or its text, does not fit the memory: sort it there, and make the first of its text. Rows that are kept have to fit. */
-static void write_externally(tqi_work *work, int worker, size_t kept)
-{
-    tqi_job *job = work->job;
-    uint64_t range = tqi_range_bytes(job);
-
-    if (!makes_text(job) || !tqi_spec_orders(&job->spec))
-        return;
-    tqi_error_clear(&work->error);
-    tqi_text_free(&work->text);
-    work->loaded = work->account = work->dropped = (tq_account){0};
-    work->bytes = 0;
-    tqi_place *place = tqi_enter_order(job, worker);
-    tqi_external_sort(job->final_spec, job->final, work->part, range > LEAST_TO_SORT ? range : LEAST_TO_SORT,
-                      &work->loaded, &work->rest, &work->error);
-    tqi_leave_order(place);
-    tqi_store_drop(job->final, work->part);
-    if (!work->rest)
-        return;
-    tqi_external_limit(work->rest, kept);
-    write_more(work, worker);
-}
-
 /* Give back what rows take, so that there is memory to do without. Rows that are kept stay. */
 static void forget_rows(tqi_job *job, tqi_rows *rows)
 {
-    if (!rows || !makes_text(job))
+    if (!rows || !tqi_makes_text(job))
         return;
     tqi_rows_free(rows);
     tqi_rows_init(rows, &job->budget);
@@ -293,14 +229,14 @@ static void write_sorted(tqi_work *work, int worker, size_t kept)
     tqi_format format = format_of(job);
     bool too_large;
     tqi_sorting *sorting = tqi_direct_load(work, worker, kept, &too_large);
-    bool copies = !makes_text(job) || own_function(job) || job->description.choose_output;
+    bool copies = !tqi_makes_text(job) || own_function(job) || job->description.choose_output;
     tqi_rows *rows = NULL;
     tq_account unwritten = {0};
 
     if (too_large)
-        write_externally(work, worker, kept);
+        tqi_write_externally(work, worker, kept);
     if (sorting && copies)
-        rows = makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
+        rows = tqi_makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
     if (!sorting || (copies && !rows))
         return;
     work->account = work->loaded;
@@ -310,12 +246,12 @@ static void write_sorted(tqi_work *work, int worker, size_t kept)
     tqi_account_subtract(&work->account, &unwritten);
     if (copies ? tqi_direct_keep(sorting, rows) : tqi_format_sorted(&format, sorting, &work->text))
         tqi_fail(&work->error, TQ_E_MEMORY, "no memory for the rows of the result (see --memory)");
-    else if (copies && makes_text(job))
-        make_text(work, worker, rows);
+    else if (copies && tqi_makes_text(job))
+        tqi_make_text(work, worker, rows);
     if (work->error.status == TQ_E_MEMORY) {
         tqi_direct_unload(job, worker);
         forget_rows(job, rows);
-        write_externally(work, worker, kept);
+        tqi_write_externally(work, worker, kept);
     }
     tqi_store_drop(job->final, work->part);
 }
@@ -330,39 +266,39 @@ static void write_rows(tqi_work *work, int worker)
     if (atomic_load_explicit(&job->stop, memory_order_relaxed))
         return;
     if (work->rest) {
-        write_more(work, worker);
+        tqi_write_more(work, worker);
         return;
     }
     if (tqi_is_direct(job)) {
         write_sorted(work, worker, kept);
         return;
     }
-    rows = makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
+    rows = tqi_makes_text(job) ? tqi_scratch_rows(work, worker) : &job->parts[work->part];
     if (!rows)
         return;
     if (load(job, worker, work->part, rows, &work->error)) {
         forget_rows(job, rows);
         if (work->error.status == TQ_E_MEMORY)
-            write_externally(work, worker, kept);
+            tqi_write_externally(work, worker, kept);
         return;
     }
     size_t all = kept;
     if (kept > rows->n)
         kept = rows->n;
-    count_rows(job, rows, kept, rows->n, &work->dropped);
+    tqi_count_rows(job, rows, kept, rows->n, &work->dropped);
     if (kept > 0 && tqi_fault("drop-row", job->comm->rank))
         kept--;
-    count_rows(job, rows, 0, kept, &work->account);
+    tqi_count_rows(job, rows, 0, kept, &work->account);
     work->loaded = work->account;
     tqi_account_add(&work->loaded, &work->dropped);
     rows->n = kept;
-    if (makes_text(job))
-        make_text(work, worker, rows);
+    if (tqi_makes_text(job))
+        tqi_make_text(work, worker, rows);
     else
         tqi_rows_settle(rows);
     if (work->error.status == TQ_E_MEMORY) {
         forget_rows(job, rows);
-        write_externally(work, worker, all);
+        tqi_write_externally(work, worker, all);
     }
     tqi_store_drop(job->final, work->part);
 }
@@ -697,7 +633,7 @@ static bool make_more(tqi_job *job)
 static bool make_texts(tqi_job *job)
 {
     bool moved = make_more(job);
-    uint32_t ahead = makes_text(job) ? (uint32_t)tqi_work_limit(job) + TEXTS_MAX : job->n_parts;
+    uint32_t ahead = tqi_makes_text(job) ? (uint32_t)tqi_work_limit(job) + TEXTS_MAX : job->n_parts;
 
     while (job->next_part < job->writing.taken + ahead && tqi_start_part(job, write_rows)) {
         moved = true;
@@ -713,7 +649,7 @@ bool tqi_write_step(tqi_job *job, tqi_vote *vote)
     bool moved = tqi_work_reap(job, done);
 
     moved |= make_texts(job);
-    if (!makes_text(job)) {
+    if (!tqi_makes_text(job)) {
         vote->busy = job->next_part < job->n_parts || job->works_used > 0;
         return moved;
     }

@@ -2,11 +2,12 @@
 
 #include "common/error.h"
 #include "node/ordering.h"
+#include "node/run_writer.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* A chunk of a store is read at once, and unpacked beside itself: so much a run takes when it is merged. */
-enum { BYTES_PER_RUN = 160 << 10, FEWEST_RUNS = 4, PAGE_BYTES = 16 << 10 };
+enum { BYTES_PER_RUN = 160 << 10, FEWEST_RUNS = 4 };
 
 /* Where a run is read. */
 typedef struct cursor {
@@ -18,16 +19,6 @@ typedef struct cursor {
     tqi_origin origin;
     tqi_rows row; /* the row at hand */
 } cursor;
-
-/* The page of a run that is being filled. */
-typedef struct writer {
-    uint32_t run;
-    tqi_run *page;
-    uint8_t *at, *end;
-    uint8_t *stretch;
-    tqi_origin origin;
-    uint32_t records;
-} writer;
 
 struct tqi_external {
     tqi_spec spec;  /* of the runs, which are its partitions */
@@ -45,7 +36,7 @@ struct tqi_external {
 
 static tq_status fail_memory(tq_error *error)
 {
-    return tqi_fail(error, TQ_E_MEMORY, "no memory to sort a range that does not fit it (see --memory)");
+    return tqi_fail(error, TQ_E_MEMORY, TQI_NO_MEMORY_FOR_RUNS);
 }
 
 static bool is_stopped(const tqi_external *external)
@@ -53,87 +44,12 @@ static bool is_stopped(const tqi_external *external)
     return external->spec.stop && atomic_load_explicit(external->spec.stop, memory_order_relaxed);
 }
 
-/* ---- Writing a run ---- */
-
-static void close_stretch(writer *to)
-{
-    tqi_stretch_header header = {to->origin.offset, to->origin.file, 0};
-
-    if (!to->stretch)
-        return;
-    header.bytes = (uint32_t)(to->at - to->stretch) - (uint32_t)sizeof header;
-    memcpy(to->stretch, &header, sizeof header);
-    to->stretch = NULL;
-}
-
-static tq_status hand_on(tqi_external *external, tqi_store *runs, writer *to, tq_error *error)
-{
-    tqi_run *page = to->page;
-
-    if (!page)
-        return TQ_OK;
-    close_stretch(to);
-    page->bytes = (size_t)(to->at - page->data);
-    page->records = to->records;
-    tqi_seal(&external->spec, page->data, to->run, to->records, (uint32_t)(page->bytes - TQI_PAGE_HEADER));
-    *to = (writer){.run = to->run};
-    return tqi_store_take_run(runs, page, error);
-}
-
-/* Room for a record of size bytes, NULL: error says why. */
-static uint8_t *make_room(tqi_external *external, tqi_store *runs, writer *to, const tqi_origin *origin, uint64_t size,
-                          tq_error *error)
-{
-    uint64_t needed = TQI_PAGE_HEADER + sizeof(tqi_stretch_header) + size + TQI_KEY_SLACK;
-    bool goes_on = to->stretch && to->origin.file == origin->file && to->origin.offset == origin->offset;
-
-    if (!goes_on)
-        close_stretch(to);
-    if (to->page && size + (goes_on ? 0 : sizeof(tqi_stretch_header)) > (uint64_t)(to->end - to->at)) {
-        if (hand_on(external, runs, to, error))
-            return NULL;
-        goes_on = false;
-    }
-    if (!to->page) {
-        size_t capacity = needed > PAGE_BYTES ? (size_t)needed : PAGE_BYTES;
-
-        to->page = needed > TQI_PAGE_PAYLOAD_MAX ? NULL
-                                                 : tqi_budget_force(external->spec.budget, sizeof *to->page + capacity);
-        if (!to->page) {
-            fail_memory(error);
-            return NULL;
-        }
-        *to->page = (tqi_run){.capacity = capacity};
-        to->at = to->page->data + TQI_PAGE_HEADER;
-        to->end = to->page->data + capacity - TQI_KEY_SLACK;
-    }
-    if (!goes_on) {
-        to->stretch = to->at;
-        to->origin = *origin;
-        to->at += sizeof(tqi_stretch_header);
-    }
-    to->records++;
-    return to->at;
-}
-
-static tq_status put_row(tqi_external *external, tqi_store *runs, writer *to, const tqi_origin *origin,
-                         const tqi_entry *entry, tq_error *error)
-{
-    const tqi_value_shape *shape = &external->spec.result_shape;
-    uint8_t *at = make_room(external, runs, to, origin, tqi_encoded_size(shape, entry), error);
-
-    if (!at)
-        return error->status;
-    to->at = tqi_encode(shape, entry, at);
-    return TQ_OK;
-}
-
 /* ---- Making runs of what fits the memory ---- */
 
 /* Records that lie where they are, sorted. */
 static tq_status write_sorted(tqi_external *external, tqi_sorting *sorting, uint32_t run, tq_error *error)
 {
-    writer to = {.run = run};
+    tqi_run_writer to = {.spec = &external->spec, .store = &external->runs, .run = run};
     tq_status status = TQ_OK;
 
     for (size_t i = 0; i < sorting->n && !status; i++) {
@@ -143,28 +59,28 @@ static tq_status write_sorted(tqi_external *external, tqi_sorting *sorting, uint
         int64_t number;
 
         tqi_page_next(&external->spec.result_shape, &end, record + UINT32_MAX, &key, &value, &number);
-        uint8_t *at = make_room(external, &external->runs, &to, &origin, (uint64_t)(end - record), error);
+        uint8_t *at = tqi_run_writer_room(&to, &origin, (uint64_t)(end - record), error);
         if (!at)
             status = error->status;
         else
             to.at = (uint8_t *)mempcpy(at, record, (size_t)(end - record));
     }
     if (!status)
-        status = hand_on(external, &external->runs, &to, error);
+        status = tqi_run_writer_hand_on(&to, error);
     tqi_run_free(&external->spec, to.page);
     return status;
 }
 
 static tq_status write_rows(tqi_external *external, const tqi_rows *rows, uint32_t run, tq_error *error)
 {
-    writer to = {.run = run};
+    tqi_run_writer to = {.spec = &external->spec, .store = &external->runs, .run = run};
     tqi_origin none = {0};
     tq_status status = TQ_OK;
 
     for (size_t i = 0; i < rows->n && !status; i++)
-        status = put_row(external, &external->runs, &to, &none, &rows->entries[i], error);
+        status = tqi_run_writer_put(&to, &none, &rows->entries[i], error);
     if (!status)
-        status = hand_on(external, &external->runs, &to, error);
+        status = tqi_run_writer_hand_on(&to, error);
     tqi_run_free(&external->spec, to.page);
     return status;
 }
@@ -209,7 +125,7 @@ static tq_status run_of_records(tqi_external *external, const tqi_store *store, 
 {
     tqi_sorting sorting;
 
-    tqi_sorting_init(&sorting, external->spec.budget, external->memory);
+    tqi_sorting_init(&sorting, external->spec.budget, UINT64_MAX); /* it has to get on, as above */
     tq_status status = tqi_sorting_load_pages(&sorting, &external->spec, store, part, first, end, account, error);
     if (!status) {
         tqi_sorting_sort(&sorting);
@@ -224,7 +140,7 @@ static tq_status run_of_records(tqi_external *external, const tqi_store *store, 
 static size_t end_of_run(const tqi_external *external, const tqi_store_part *part, size_t first)
 {
     uint64_t each = external->spec.direct ? 3 * sizeof(tqi_sort_item) : 5 * sizeof(tqi_entry);
-    double factor = 1 + (double)each * (double)part->records / (double)(part->bytes + 1);
+    double factor = 1.25 + (double)each * (double)part->records / (double)(part->bytes + 1);
     uint64_t most = (uint64_t)((double)external->memory / factor), bytes = part->pages[first].size;
     size_t end = first + 1;
 
@@ -401,7 +317,7 @@ static tq_status pass_row(tqi_external *external, tq_error *error)
 static tq_status merge_some(tqi_external *external, uint32_t first, uint32_t end, tqi_store *into, uint32_t run,
                             tq_error *error)
 {
-    writer to = {.run = run};
+    tqi_run_writer to = {.spec = &external->spec, .store = into, .run = run};
     tq_status status = open_merge(external, first, end, error);
 
     while (!status && external->n > 0) {
@@ -410,13 +326,13 @@ static tq_status merge_some(tqi_external *external, uint32_t first, uint32_t end
         if (is_stopped(external))
             status = tqi_fail(error, TQ_E_CANCELLED, "cancelled");
         if (!status)
-            status = put_row(external, into, &to, &top->origin, top->row.entries, error);
+            status = tqi_run_writer_put(&to, &top->origin, top->row.entries, error);
         if (!status)
             status = pass_row(external, error);
     }
     close_merge(external);
     if (!status)
-        status = hand_on(external, into, &to, error);
+        status = tqi_run_writer_hand_on(&to, error);
     tqi_run_free(&external->spec, to.page);
     return status;
 }

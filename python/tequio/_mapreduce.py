@@ -135,13 +135,19 @@ class _Run:
 
     def run(self):
         """Collective. Leaves the future for its rows; raises what ended the job."""
-        self.future = _c.lib.tq_submit(self.cluster.handle, ctypes.byref(self.job))
-        if not self.future:
-            raise MemoryError("no memory to submit a job")
+        submitted = []
         try:
+            # extend calls it and keeps what it returns with no step of Python between, at which Ctrl-C might raise: a job that
+            # nobody knew of could not be ended.
+            submitted.extend(map(_c.lib.tq_submit, [self.cluster.handle], [ctypes.byref(self.job)]))
+            self.future = submitted[0]
+            if not self.future:
+                raise MemoryError("no memory to submit a job")
             self._wait()
         except BaseException:
-            self._cancel()
+            if submitted and submitted[0]:
+                self.future = submitted[0]
+                self._cancel()
             raise
         error = _c.Error()
         _c.lib.tq_job_error(self.future, ctypes.byref(error))

@@ -459,6 +459,23 @@ class Interpreter(unittest.TestCase):
                        "print('go')\n"
                        "tequio.map_reduce(itertools.count(), lambda i: (i % 3, 1), 'sum')")
 
+    def test_ctrl_c_while_submitting(self):
+        # The thread has the interpreter whenever the main thread has not: so it sees it in tq_submit, and interrupts it there.
+        code = ("import itertools, os, signal, sys, threading, tequio\n"
+                "tequio.size()\n"
+                "sys.setswitchinterval(0.05)\n"
+                "main = threading.get_ident()\n"
+                "def interrupt():\n"
+                "    while sys._current_frames()[main].f_code.co_name not in ('run', '_wait'): pass\n"
+                "    sys.setswitchinterval(0.005)\n"
+                "    os.kill(os.getpid(), signal.SIGINT)\n"
+                "threading.Thread(target=interrupt, daemon=True).start()\n"
+                "tequio.map_reduce(itertools.count(), lambda i: (i % 3, 1), 'sum')\n")
+        for _ in range(4):
+            ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+            self.assertIn("KeyboardInterrupt", ended.stderr)
+            self.assertNotEqual(ended.returncode, 0)
+
 
 class Scripts(unittest.TestCase):
     """Scripts as people write them for concurrent.futures, and what these print."""
