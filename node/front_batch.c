@@ -18,15 +18,19 @@ typedef bool find32_fn(tqi_line32 *line, const uint64_t word[4], uint64_t value)
  * were not found take places. Where a loop writes follows from its counter alone, not from what was found before:
  * otherwise no line could be loaded before it is known whether the last key was there. */
 
-/* Whether a key's last byte is 0: it is no key for the front. */
-ALWAYS_INLINE bool ends_with_0(tq_slice key)
+/* Key k was loaded behind *loaded others: it stays there, unless its last byte is 0. Then it is no key for the front. */
+ALWAYS_INLINE void keep(const tq_slice *keys, const uint64_t *values, uint32_t k, tqi_batch *batch, size_t *loaded)
 {
-    return __builtin_expect(key.data[key.size - 1] == 0, 0);
+    batch->values[*loaded] = values[k];
+    if (__builtin_expect(keys[k].data[keys[k].size - 1] == 0, 0))
+        batch->others[batch->n_others++] = k;
+    else
+        ++*loaded;
 }
 
 ALWAYS_INLINE size_t load_small(const tq_slice *keys, const uint64_t *values, size_t n, tqi_batch *batch)
 {
-    size_t loaded = 0, others = batch->n_others;
+    size_t loaded = 0;
 
     for (size_t i = 0; i < n; i++) {
         uint32_t k = batch->small[i];
@@ -34,19 +38,14 @@ ALWAYS_INLINE size_t load_small(const tq_slice *keys, const uint64_t *values, si
 
         memcpy(&word, keys[k].data, sizeof word);
         batch->words[0][loaded] = word & tqi_key_masks[keys[k].size][0];
-        batch->values[loaded] = values[k];
-        if (ends_with_0(keys[k]))
-            batch->others[others++] = k;
-        else
-            loaded++;
+        keep(keys, values, k, batch, &loaded);
     }
-    batch->n_others = others;
     return loaded;
 }
 
 ALWAYS_INLINE size_t load_large(const tq_slice *keys, const uint64_t *values, size_t n, tqi_batch *batch)
 {
-    size_t loaded = 0, others = batch->n_others;
+    size_t loaded = 0;
 
     for (size_t i = 0; i < n; i++) {
         uint32_t k = batch->large[i];
@@ -55,20 +54,15 @@ ALWAYS_INLINE size_t load_large(const tq_slice *keys, const uint64_t *values, si
         memcpy(word, keys[k].data, sizeof word);
         batch->words[0][loaded] = word[0];
         batch->words[1][loaded] = word[1] & tqi_key_masks[keys[k].size][1];
-        batch->values[loaded] = values[k];
-        if (ends_with_0(keys[k]))
-            batch->others[others++] = k;
-        else
-            loaded++;
+        keep(keys, values, k, batch, &loaded);
     }
-    batch->n_others = others;
     return loaded;
 }
 
 /* These are hashed, too: their hash is that of bytes. */
 ALWAYS_INLINE size_t load_medium(const tq_slice *keys, const uint64_t *values, size_t n, tqi_batch *batch)
 {
-    size_t loaded = 0, others = batch->n_others;
+    size_t loaded = 0;
 
     for (size_t i = 0; i < n; i++) {
         uint32_t k = batch->medium[i];
@@ -79,13 +73,8 @@ ALWAYS_INLINE size_t load_medium(const tq_slice *keys, const uint64_t *values, s
         key->word[3] &= tqi_key_masks[keys[k].size - 16][1];
         key->hash = tqi_hash_medium(keys[k].data, keys[k].size);
         batch->hashes[loaded] = key->hash;
-        batch->values[loaded] = values[k];
-        if (ends_with_0(keys[k]))
-            batch->others[others++] = k;
-        else
-            loaded++;
+        keep(keys, values, k, batch, &loaded);
     }
-    batch->n_others = others;
     return loaded;
 }
 

@@ -13,14 +13,12 @@ import json
 import os
 import random
 import re
-import shlex
 import shutil
 import sys
 import tempfile
-import time
 
 from oracle import Failure, execute, first_difference, some_size
-from stats import SHOWN, column, compress_some, cut, lines_of, put_field, run_cases, some_keys
+from stats import SHOWN, column, compress_some, cut, lines_of, put_field, run_cases, some_keys, telling
 
 
 # ---- What is right -----------------------------------------------------------------------------------------------------
@@ -220,18 +218,9 @@ def run_case(arguments, seed, case):
         for _ in range(arguments.runs):
             run = draw_run(rng, sum(map(len, files)), shape, arguments.ranks, len(sides[0][2]) + len(sides[1][2]))
             line = command(arguments.tequio, run, shape, names)
-            start = time.monotonic()
-            try:
+            with telling(arguments, seed, case, files, run, line):
                 result = execute(line, run, names[run["piped"] :], folder, 120)
                 check(run, result, sides, shape, names)
-                if arguments.verbose:
-                    print(f"{time.monotonic() - start:6.2f} s  {shlex.join(line)[:300]}", flush=True)
-            except Failure as failure:
-                print(f"FAILED: seed {seed}, case {case} ({' and '.join(str(len(data)) for data in files)} bytes, "
-                      f"{run['way']})\n    {shlex.join(line)[:2000]}\n    {failure}")
-                print(f"    to repeat: {sys.argv[0]} --tequio {arguments.tequio} --seed {seed} --case {case}"
-                      f" --runs {arguments.runs} --ranks {arguments.ranks} --keep")
-                raise
     finally:
         if arguments.keep:
             print(f"    the input is in {folder}")

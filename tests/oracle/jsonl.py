@@ -10,15 +10,13 @@ and needs Python's standard library alone (3.9 or later).
 import json
 import os
 import random
-import shlex
 import shutil
 import sys
 import tempfile
-import time
 
 import stats
 from oracle import Failure, execute, first_difference, some_size, write_files
-from stats import compress_some, draw_run, escaped, read_number, run_cases, some_keys, some_number
+from stats import compress_some, draw_run, escaped, read_number, run_cases, some_keys, some_number, telling
 
 JUNK = [b"x", b"{", b'{"key":1', b"[1]", b"7", b'"key"', b'{"key":"a","v":1}}', b'{"key":"a","v":1,}', b'{"key":"a","v":01}', b"nul",
         b'{"key":"\xff","v":1}', b'{"key":"\t","v":1}', b'{"key":"a","v":1} {}', b'{"key":"a","v":1} 1', b'{"key":"a" "v":1}', b"{}}",
@@ -212,17 +210,8 @@ def run_case(arguments, seed, case):
             job = rng.choice(["stats", "stats", "top", "distinct"])
             run, line, check = run_join(arguments, rng, files, names) if len(files) == 2 else \
                 run_job(arguments, rng, files, names, job)
-            start = time.monotonic()
-            try:
+            with telling(arguments, seed, case, files, run, line):
                 check(execute(line, run, names, folder, 120))
-                if arguments.verbose:
-                    print(f"{time.monotonic() - start:6.2f} s  {shlex.join(line)[:300]}", flush=True)
-            except Failure as failure:
-                print(f"FAILED: seed {seed}, case {case} ({[len(data) for data in files]} bytes, {run['way']})\n"
-                      f"    {shlex.join(line)[:2000]}\n    {failure}")
-                print(f"    to repeat: {sys.argv[0]} --tequio {arguments.tequio} --seed {seed} --case {case}"
-                      f" --runs {arguments.runs} --ranks {arguments.ranks} --keep")
-                raise
     finally:
         if arguments.keep:
             print(f"    the input is in {folder}")

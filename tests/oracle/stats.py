@@ -13,6 +13,7 @@ deviation are rounded in integers.
 
 import argparse
 import bz2
+import contextlib
 import fractions
 import gzip
 import json
@@ -366,23 +367,30 @@ def run_case(arguments, seed, case):
         for _ in range(arguments.runs):
             run = draw_run(rng, sum(map(len, files)), len(files), arguments.ranks, len(bad))
             line = command(arguments.tequio, run, shape, names)
-            start = time.monotonic()
-            try:
+            with telling(arguments, seed, case, files, run, line):
                 code, stdout, stderr = execute(line, run, names, folder, 120)
                 check(run, code, stdout, stderr, values, bad)
-                if arguments.verbose:
-                    print(f"{time.monotonic() - start:6.2f} s  {shlex.join(line)[:300]}", flush=True)
-            except Failure as failure:
-                print(f"FAILED: seed {seed}, case {case} ({sum(map(len, files))} bytes in {len(files)} files, "
-                      f"{run['way']})\n    {shlex.join(line)[:2000]}\n    {failure}")
-                print(f"    to repeat: {sys.argv[0]} --tequio {arguments.tequio} --seed {seed} --case {case}"
-                      f" --runs {arguments.runs} --ranks {arguments.ranks} --keep")
-                raise
     finally:
         if arguments.keep:
             print(f"    the input is in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def telling(arguments, seed, case, files, run, line):
+    """Around a run and its check: says how long it took, if wanted, or what failed and how to repeat it."""
+    start = time.monotonic()
+    try:
+        yield
+        if arguments.verbose:
+            print(f"{time.monotonic() - start:6.2f} s  {shlex.join(line)[:300]}", flush=True)
+    except Failure as failure:
+        print(f"FAILED: seed {seed}, case {case} ({' and '.join(str(len(data)) for data in files)} bytes, {run['way']})\n"
+              f"    {shlex.join(line)[:2000]}\n    {failure}")
+        print(f"    to repeat: {sys.argv[0]} --tequio {arguments.tequio} --seed {seed} --case {case}"
+              f" --runs {arguments.runs} --ranks {arguments.ranks} --keep")
+        raise
 
 
 def run_cases(description, run_case):
