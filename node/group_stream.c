@@ -19,13 +19,13 @@ void tqi_group_stream_pass(tqi_group_stream *from)
     tqi_account_entry(spec, &spec->shape, from->next, from->sink->reduced);
 }
 
-static void close_mergers(tqi_group_stream *from)
+static void close_readers(tqi_group_stream *from)
 {
     tqi_spool_reader_close(&from->ahead);
     tqi_spool_reader_close(&from->behind);
 }
 
-static void open_mergers(tqi_group_stream *from)
+static void open_readers(tqi_group_stream *from)
 {
     from->left = from->seen = 0;
     from->next = NULL;
@@ -37,20 +37,20 @@ static void open_mergers(tqi_group_stream *from)
 void tqi_group_stream_open(tqi_group_stream *from, const tqi_spool *spool, const tqi_stream_sink *sink, tq_error *error)
 {
     *from = (tqi_group_stream){.spool = spool, .sink = sink, .error = error};
-    open_mergers(from);
+    open_readers(from);
 }
 
 void tqi_group_stream_close(tqi_group_stream *from)
 {
-    close_mergers(from);
+    close_readers(from);
     free(from->group);
     from->group = NULL;
 }
 
 void tqi_group_stream_rewind(tqi_group_stream *from)
 {
-    close_mergers(from);
-    open_mergers(from);
+    close_readers(from);
+    open_readers(from);
 }
 
 const tqi_entry *tqi_group_stream_value(tqi_group_stream *from)

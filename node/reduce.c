@@ -51,28 +51,6 @@ tq_status tqi_reducer_route(tqi_reducer *reducer, const tqi_splitters *splitters
     return tqi_router_init(&reducer->router, splitters, open_bytes, reducer->deliver, reducer->owner);
 }
 
-/* Merge what the table is for. TQ_E_AGAIN: it does not fit; error is not set. */
-static tq_status merge_pages(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tq_account *account,
-                             tq_error *error)
-{
-    tqi_page_buffer buffer = {0};
-    tq_status status = TQ_OK;
-
-    for (size_t i = 0; i < store->parts[part].n && !status; i++) {
-        tqi_merge_place place = {0};
-        const uint8_t *page;
-
-        if (reducer->spec->stop && atomic_load_explicit(reducer->spec->stop, memory_order_relaxed))
-            status = tqi_fail(error, TQ_E_CANCELLED, "cancelled");
-        if (!status)
-            status = tqi_store_page(store, part, i, &buffer, &page, error);
-        if (!status)
-            status = tqi_merge_page(&reducer->table, page, &place, account, error);
-    }
-    tqi_page_buffer_free(&buffer);
-    return status;
-}
-
 /* ---- Handing on ---- */
 
 static void count_entries(const tqi_spec *spec, const tqi_value_shape *shape, const tqi_entry *entries, size_t n,
@@ -265,26 +243,42 @@ static tq_status end_run(tqi_reducer *reducer, uint32_t part, tqi_spool *spool, 
     return status;
 }
 
-/* All that the table is for, as runs. */
-static tq_status write_runs(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tqi_spool *spool,
-                            tq_account *account, tq_error *error)
+/* Merge what the table is for. Where it is full, what it holds becomes a run of the spool; without one: TQ_E_AGAIN, and error is
+ * not set. */
+static tq_status merge_pages(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tqi_spool *spool,
+                             tq_account *account, tq_error *error)
 {
-    tqi_table *table = &reducer->table;
     tqi_page_buffer buffer = {0};
     tq_status status = TQ_OK;
 
-    tqi_table_clear(table, table->hashes);
     for (size_t i = 0; i < store->parts[part].n && !status; i++) {
         tqi_merge_place place = {0};
         const uint8_t *page;
 
-        status = tqi_store_page(store, part, i, &buffer, &page, error);
-        while (!status && (status = tqi_merge_page(table, page, &place, account, error)) == TQ_E_AGAIN)
+        if (reducer->spec->stop && atomic_load_explicit(reducer->spec->stop, memory_order_relaxed))
+            status = tqi_fail(error, TQ_E_CANCELLED, "cancelled");
+        if (!status)
+            status = tqi_store_page(store, part, i, &buffer, &page, error);
+        if (!status)
+            status = tqi_merge_page(&reducer->table, page, &place, account, error);
+        while (status == TQ_E_AGAIN && spool) {
             status = end_run(reducer, part, spool, error);
+            if (!status)
+                status = tqi_merge_page(&reducer->table, page, &place, account, error);
+        }
     }
+    tqi_page_buffer_free(&buffer);
+    return status;
+}
+
+/* All that the table is for, as runs. */
+static tq_status write_runs(tqi_reducer *reducer, const tqi_store *store, uint32_t part, tqi_spool *spool,
+                            tq_account *account, tq_error *error)
+{
+    tqi_table_clear(&reducer->table, reducer->table.hashes);
+    tq_status status = merge_pages(reducer, store, part, spool, account, error);
     if (!status)
         status = end_run(reducer, part, spool, error);
-    tqi_page_buffer_free(&buffer);
     return status ? status : tqi_spool_seal(spool, error);
 }
 
@@ -375,7 +369,7 @@ tq_status tqi_reduce_sample(tqi_reducer *reducer, const tqi_store *store, uint32
         tq_account ignored = {0};
 
         tqi_table_clear(table, hashes);
-        status = merge_pages(reducer, store, part, &ignored, error);
+        status = merge_pages(reducer, store, part, NULL, &ignored, error);
     } while (status == TQ_E_AGAIN && ++hashes.halvings < MOST_HALVINGS);
     if (status)
         return status == TQ_E_AGAIN ? does_not_fit(reducer, part, error) : status;
@@ -415,7 +409,7 @@ tq_status tqi_reduce_partition(tqi_reducer *reducer, const tqi_store *store, uin
 
         table->merged = 0;
         tqi_table_clear(table, hashes);
-        status = merge_pages(reducer, store, part, &shuffled, error);
+        status = merge_pages(reducer, store, part, NULL, &shuffled, error);
         made.passes++;
         bool spools = status == TQ_E_AGAIN && may_spool(spec) &&
                         (hashes.halvings == MOST_HALVINGS || is_of_one_hash(table));
